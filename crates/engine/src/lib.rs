@@ -1,1 +1,14 @@
-//! engine
+//! The sync itself, as functions over values.
+//!
+//! A person's way through this crate: [`directory`] (a page of people) → [`desired`] (what each should be) → [`plan`]
+//! (against what Teleport holds) → [`guard`] (what of it may happen) → [`apply`] (in which order it happens) →
+//! [`report`] (what is said about it). [`pass`] strings them together. The crate knows neither HTTP nor gRPC nor
+//! Kubernetes: it sees Okta through the port [`directory::Directory`] and Teleport through [`cluster::Cluster`].
+
+pub mod cluster;
+pub mod directory;
+pub mod failure;
+pub mod lock;
+pub mod person;
+pub mod role;
+pub mod user;

@@ -1,0 +1,215 @@
+//! What the operator answers: the status of one sync.
+//!
+//! The status is bounded: lists are cut at the lengths named here and say how many they left out.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// At most this many entries in [`OktaUserSyncStatus::errors`].
+pub const MAX_ERRORS: usize = 10;
+/// At most this many names in [`PendingPlan::sample`].
+pub const MAX_SAMPLE: usize = 20;
+
+/// Status of an OktaUserSync: what the last pass found, did and left.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OktaUserSyncStatus {
+    /// Ready, Reconciling, Stalled, OktaReady, TeleportReady, RemovalsHeld, Warning.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// Generation of the specification that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Last value of the annotation reconcile.fluxcd.io/requestedAt that was carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// Counts of the last pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<UserCounts>,
+
+    /// The last pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+
+    /// End of the last pass that did all it had to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_successful_run: Option<Time>,
+
+    /// When the next full pass is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_run: Option<Time>,
+
+    /// Removals that wait for approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_plan: Option<PendingPlan>,
+
+    /// What went wrong for whom, and what to do; at most 10.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub errors: Vec<Problem>,
+
+    /// What was learned about the Okta organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub okta: Option<OktaStatus>,
+
+    /// What was learned about the Teleport cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teleport: Option<TeleportStatus>,
+
+    /// What the next pass must know of the former ones, so that a restart forgets nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+}
+
+/// Counts of people and users.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UserCounts {
+    /// People in Okta who belong.
+    pub in_scope: i64,
+    /// Users in Teleport that are as they should be after the pass.
+    pub synced: i64,
+    /// Users made in the last pass.
+    pub created: i64,
+    /// Users changed in the last pass.
+    pub updated: i64,
+    /// Users put right in the last pass because somebody else, such as a login, had rewritten them.
+    pub drifted: i64,
+    /// Accounts made under a new user name in the last pass.
+    pub renamed: i64,
+    /// People suspended in Okta who belong.
+    pub suspended: i64,
+    /// Locks of ours in force.
+    pub locked: i64,
+    /// Accounts removed in the last pass.
+    pub removed: i64,
+    /// People whose user name belongs to somebody else in Teleport.
+    pub conflicts: i64,
+    /// People who wait until a lock on their user name has run out.
+    pub waiting: i64,
+    /// People left alone: excluded, without a usable user name, or in an unknown state.
+    pub skipped: i64,
+    /// Removals that wait for approval.
+    pub held: i64,
+    /// People or users for whom something failed in the last pass.
+    pub failed: i64,
+}
+
+/// The last pass.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRun {
+    /// Id of the pass, as in logs and lock messages.
+    pub id: String,
+    /// When it began.
+    pub started: Time,
+    /// How long it took, such as `1.2s`.
+    pub duration: String,
+    /// Calls made to Okta.
+    pub okta_calls: i64,
+    /// Succeeded, Partial, Refused, Failed, Preview.
+    pub result: String,
+    /// `complete`, or `incomplete at page N: why`.
+    pub read: String,
+}
+
+/// Removals that wait for approval.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingPlan {
+    /// Hash of the exact removals with their evidence. Approve it by `spec.removal.approvedPlan` or the annotation
+    /// usersync.dev/approve-plan.
+    pub hash: String,
+    /// Why it is held.
+    pub reason: String,
+    /// How many removals it holds.
+    pub removals: i64,
+    /// User names and evidence of the first 20.
+    #[schemars(length(max = 20))]
+    pub sample: Vec<String>,
+    /// Since when this very plan is held.
+    pub held_since: Time,
+    /// Until when an approval of it counts.
+    pub expires: Time,
+}
+
+/// One thing that went wrong.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Credential, Permission, Budget, Transient, Configuration, Conflict, Waiting, Bug.
+    pub class: String,
+    /// Whom it concerns: a user name or an Okta id; empty for the whole pass.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub user: String,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// What was learned about the Okta organisation.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OktaStatus {
+    /// Id of the organisation (`00o…`), pinned when it was first seen.
+    #[serde(rename = "orgID", skip_serializing_if = "String::is_empty")]
+    pub org_id: String,
+    /// Id of the SAML app.
+    #[serde(rename = "appID", skip_serializing_if = "String::is_empty")]
+    pub app_id: String,
+    /// Label of the SAML app.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub app_label: String,
+    /// Scopes that were granted.
+    pub scopes: Vec<String>,
+    /// Whether tokens are bound to a key (RFC 9449).
+    pub dpop: bool,
+}
+
+/// What was learned about the Teleport cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TeleportStatus {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Version of its Auth Service.
+    pub version: String,
+    /// Bot: users carry our own labels. Okta: written with the system role Okta, in the very shape of Teleport's own sync.
+    pub origin_mode: String,
+    /// Life of a lock: the longest credential life of the cluster and the margin, such as `31h`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub lock_lifetime: String,
+}
+
+/// What the next pass must know of the former ones.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// People who belonged in the last complete pass.
+    pub people: i64,
+    /// Hash of the scope (source, app, groups, filter, exclude) that the last pass without held removals had.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scope_hash: String,
+    /// Removals of the last hour.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 60))]
+    pub removals: Vec<RemovalTally>,
+    /// Hash of the plan whose approval was used last.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub used_approval: String,
+}
+
+/// Removals of one minute.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovalTally {
+    /// The minute, as seconds since 1970 rounded down.
+    pub minute: i64,
+    /// How many.
+    pub count: i64,
+}
