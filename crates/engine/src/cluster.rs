@@ -87,7 +87,7 @@ pub enum Deleted {
 
 /// A Teleport cluster.
 pub trait Cluster: Send + Sync {
-    /// Proves that our own identity is good: a deleted bot is answered NOT_FOUND everywhere, which must never look like
+    /// Proves that our own identity is good: a deleted bot is answered `NOT_FOUND` everywhere, which must never look like
     /// "already gone".
     fn prove_identity(&self) -> impl Future<Output = Result<ClusterFacts, Failure>> + Send;
 

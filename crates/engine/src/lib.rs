@@ -8,7 +8,11 @@
 pub mod cluster;
 pub mod directory;
 pub mod failure;
+pub mod filter;
 pub mod lock;
 pub mod person;
+pub mod policy;
+pub mod report;
 pub mod role;
+pub mod roster;
 pub mod user;

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn role(hours: Option<i64>) -> Role {
-        Role { name: "r".into(), max_session_ttl: hours.map(SignedDuration::from_hours), ..Role::default() }
+        Role { name: "r".into(), max_session_ttl: hours.map(SignedDuration::from_hours) }
     }
 
     #[test]

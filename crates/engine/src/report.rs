@@ -1,0 +1,162 @@
+//! What is said about a pass: the one value that status, command line, logs and metrics are made from (P17).
+
+use api::status::{MAX_ERRORS, Memory, PendingPlan, Problem, UserCounts};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::{
+    cluster::ClusterFacts,
+    directory::Organisation,
+    failure::{Class, Failure},
+    roster::Roster,
+};
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// All that had to be done is done.
+    Succeeded,
+    /// Removals wait for approval; everything else is done.
+    Held,
+    /// Something was left undone: an incomplete read, a person for whom a write failed.
+    Partial,
+    /// Nothing was written, because something must be mended first.
+    Refused,
+    /// Only computed, as asked.
+    Previewed,
+}
+
+impl Outcome {
+    /// The word in status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Held => "Held",
+            Self::Partial => "Partial",
+            Self::Refused => "Refused",
+            Self::Previewed => "Previewed",
+        }
+    }
+}
+
+/// How far the list of people was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// It was not begun.
+    NotBegun,
+    /// To its last page.
+    Complete,
+    /// Not to its end (P1).
+    Incomplete {
+        /// Page, from 1, that could not be had.
+        page: usize,
+        /// Why.
+        why: Failure,
+    },
+}
+
+impl Read {
+    /// The words in status.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::NotBegun => "not begun".into(),
+            Self::Complete => "complete".into(),
+            Self::Incomplete { page, why } => format!("incomplete at page {page}: {why}"),
+        }
+    }
+}
+
+/// One change of a plan, as a preview shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// create, update, rename, lock, unlock, remove.
+    pub action: &'static str,
+    /// User name.
+    pub user: String,
+    /// Okta id of the person.
+    pub okta_id: String,
+    /// Why.
+    pub why: String,
+    /// Whether it was (or, in a preview, would be) applied; a held removal is not.
+    pub applies: bool,
+    /// Field by field: what it is and what it will be. Empty unless the change is an update.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldChange>,
+}
+
+/// One field of an update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// `roles`, `traits.<name>`, `labels.<key>` or `expires`.
+    pub field: String,
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
+}
+
+/// A pass, told whole.
+#[derive(Debug)]
+pub struct Report {
+    /// Id of the pass.
+    pub id: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How far the people were read.
+    pub read: Read,
+    /// The failure that made the pass end early, if one did.
+    pub failure: Option<Failure>,
+    /// Counts.
+    pub counts: UserCounts,
+    /// What went wrong for whom; at most [`MAX_ERRORS`] are kept.
+    pub problems: Vec<Problem>,
+    /// How many problems there were in all.
+    pub problem_count: usize,
+    /// Removals that wait for approval.
+    pub pending: Option<PendingPlan>,
+    /// What became of an approval, if one was given.
+    pub approval: Option<String>,
+    /// Things worth telling that stopped nothing.
+    pub warnings: Vec<String>,
+    /// Calls to Okta in this pass.
+    pub okta_calls: u64,
+    /// The organisation, if it was reached.
+    pub organisation: Option<Organisation>,
+    /// The cluster, if it was reached.
+    pub cluster: Option<ClusterFacts>,
+    /// Life of a leaver's lock, if it could be computed.
+    pub lock_life: Option<SignedDuration>,
+    /// What the next pass must know.
+    pub memory: Memory,
+    /// Who has which account after this pass.
+    pub roster: Roster,
+    /// Every change, if it was asked for.
+    pub changes: Vec<Change>,
+    /// Calls that wrote (or tried to write) to Teleport.
+    pub writes: u64,
+}
+
+impl Report {
+    /// Notes a problem of one person or user (`user` empty: of the pass).
+    pub fn problem(&mut self, class: Class, user: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.problem_count += 1;
+        if self.problems.len() < MAX_ERRORS {
+            self.problems.push(Problem {
+                class: class.as_str().into(),
+                user: user.to_owned(),
+                message: api::condition::cut(&message.into(), 512),
+                remedy: api::condition::cut(&remedy.into(), 512),
+            });
+        }
+    }
+
+    /// Notes a failure of one person or user (`user` empty: of the pass).
+    pub fn failed(&mut self, user: &str, failure: &Failure) {
+        self.problem(failure.class, user, failure.message.clone(), failure.remedy.clone());
+    }
+}
