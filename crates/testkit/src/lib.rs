@@ -10,9 +10,17 @@
 //! # }
 //! ```
 
+pub mod conditions;
 pub mod control_plane;
 pub mod guardian;
+mod kstatus;
 mod namespace;
+pub mod process;
+mod wait;
 
+pub use conditions::{check_conditions, check_settled, check_step};
 pub use control_plane::{ControlPlane, ControlPlaneError, Progress};
+pub use kstatus::{Status, kstatus};
 pub use namespace::namespace;
+pub use process::{Launch, Process};
+pub use wait::{TimedOut, eventually};

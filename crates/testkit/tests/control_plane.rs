@@ -1,9 +1,20 @@
 //! The control plane is the real thing, is shared by the tests of a process, and leaves nothing behind.
 
+// Helper functions of a test may say what they expect, as the test functions do.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
-use testkit::control_plane::{ControlPlane, Options, shared};
+use testkit::control_plane::{ControlPlane, Options, SERVICE_ACCOUNT_ISSUER, shared};
+use testkit::{Launch, Process, eventually};
+
+/// More than a busy machine needs to start or end the servers.
+const SOON: Duration = Duration::from_secs(120);
 
 async fn service_account(client: &Client, namespace: &str, name: &str) {
     let account = ServiceAccount {
@@ -68,6 +79,92 @@ async fn a_service_account_without_rights_is_known_and_refused() {
     assert_eq!(status.code, 403, "{status:?}");
     let user = format!("system:serviceaccount:{namespace}:nobody");
     assert!(status.message.contains(&user), "the server knows who asks: {}", status.message);
+}
+
+#[tokio::test]
+async fn a_token_request_gives_a_token_that_the_server_accepts_for_its_audience_alone() {
+    let control_plane = shared().await.unwrap();
+    let admin = control_plane.client().unwrap();
+    let namespace = testkit::namespace(&admin, "token").await.unwrap();
+    service_account(&admin, &namespace, "operator").await;
+    let review = async |token: String, audience: &str| {
+        let spec = TokenReviewSpec { token: Some(token), audiences: Some(vec![audience.to_owned()]) };
+        let review = TokenReview { spec, ..TokenReview::default() };
+        let answer = Api::all(admin.clone()).create(&PostParams::default(), &review).await.unwrap();
+        answer.status.unwrap()
+    };
+
+    let token = control_plane.service_account_token(&namespace, "operator", &[]).await.unwrap();
+    let status = review(token.clone(), SERVICE_ACCOUNT_ISSUER).await;
+    assert_eq!(status.authenticated, Some(true), "{status:?}");
+    assert_eq!(status.user.unwrap().username, Some(format!("system:serviceaccount:{namespace}:operator")));
+    assert_ne!(review(token, "somebody-else").await.authenticated, Some(true));
+
+    let token = control_plane.service_account_token(&namespace, "operator", &["teleport.example.com"]).await.unwrap();
+    assert_ne!(review(token.clone(), SERVICE_ACCOUNT_ISSUER).await.authenticated, Some(true));
+    let outsider = control_plane.client_with_token(&token).unwrap();
+    let refusal = outsider.apiserver_version().await.unwrap_err();
+    assert!(matches!(&refusal, kube::Error::Api(status) if status.code == 401), "{refusal}");
+}
+
+#[tokio::test]
+async fn the_keys_of_service_account_tokens_are_published_as_in_a_cluster() {
+    let client = shared().await.unwrap().client().unwrap();
+    let get = async |path: &str| {
+        let text = client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await.unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(get("/.well-known/openid-configuration").await["issuer"], SERVICE_ACCOUNT_ISSUER);
+    assert_eq!(get("/openid/v1/jwks").await["keys"][0]["alg"], "RS256");
+}
+
+/// Starts a control plane in a process of its own; gives the process and the folder of the control plane.
+async fn in_another_process() -> (Process, String) {
+    let mut process = Launch::new(env!("CARGO_BIN_EXE_local-control-plane")).start().unwrap();
+    let ready = process.first_json(10 * SOON).await.unwrap();
+    let folder = ready["folder"].as_str().unwrap().to_owned();
+    (process, folder)
+}
+
+#[tokio::test]
+async fn nothing_is_left_when_the_owner_is_killed() {
+    let (mut owner, folder) = in_another_process().await;
+    let servers = processes_with(&folder);
+    for server in ["etcd", "kube-apiserver", "guardian"] {
+        assert!(servers.iter().any(|line| line.contains(server)), "{server} is not in {servers:?}");
+    }
+
+    owner.kill().unwrap();
+
+    eventually(SOON, "the end of servers and folder", async || {
+        let left = processes_with(&folder);
+        if left.is_empty() && !Path::new(&folder).exists() { Ok(()) } else { Err(format!("{folder} {left:?}")) }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_left_when_the_owner_is_told_to_end() {
+    let (mut owner, folder) = in_another_process().await;
+    assert!(owner.terminate(SOON).await.unwrap().success(), "{}", owner.output());
+    assert_eq!(processes_with(&folder), Vec::<String>::new());
+    assert!(!Path::new(&folder).exists());
+}
+
+#[tokio::test]
+async fn a_machine_with_nothing_gets_the_sentence_and_not_a_stack() {
+    let home = std::env::temp_dir().join("no-such-home");
+    let mut process = Launch::new(env!("CARGO_BIN_EXE_local-control-plane"))
+        .bare()
+        .env("HOME", home)
+        .env("PATH", "")
+        .start()
+        .unwrap();
+    assert!(!process.wait(SOON).await.unwrap().success());
+    let output = process.output();
+    assert_eq!(output.lines().count(), 1, "{output}");
+    assert!(output.contains("install Go 1.24 or newer, or set KUBEBUILDER_ASSETS"), "{output}");
 }
 
 /// Processes whose command line holds `text`, by name.
