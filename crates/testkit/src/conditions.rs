@@ -179,7 +179,7 @@ mod tests {
                 "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": generation })
     }
 
-    fn object(conditions: Vec<Value>) -> Value {
+    fn object(conditions: &[Value]) -> Value {
         json!({ "metadata": { "generation": 2 }, "status": { "observedGeneration": 2, "conditions": conditions } })
     }
 
@@ -199,7 +199,7 @@ mod tests {
             vec![condition("Ready", "True", 2), condition("RemovalsHeld", "True", 2)],
         ];
         for state in states {
-            let object = object(state);
+            let object = object(&state);
             assert_eq!(check_settled(&object), Vec::<String>::new(), "{object}");
         }
     }
@@ -209,29 +209,29 @@ mod tests {
         let ready = || condition("Ready", "True", 2);
         let table = [
             (json!({ "metadata": { "generation": 1 } }), "Ready is missing"),
-            (object(vec![condition("OktaReady", "True", 2)]), "Ready is missing"),
-            (object(vec![ready(), ready()]), "Ready is there twice"),
-            (object(vec![ready(), condition("Reconciling", "True", 2)]), "Ready is True although Reconciling is True"),
-            (object(vec![ready(), condition("Stalled", "True", 2)]), "Ready is True although Stalled is True"),
-            (object(vec![ready(), condition("Stalled", "False", 2)]), "only while True"),
-            (object(vec![ready(), condition("Warning", "False", 2)]), "only while True"),
+            (object(&[condition("OktaReady", "True", 2)]), "Ready is missing"),
+            (object(&[ready(), ready()]), "Ready is there twice"),
+            (object(&[ready(), condition("Reconciling", "True", 2)]), "Ready is True although Reconciling is True"),
+            (object(&[ready(), condition("Stalled", "True", 2)]), "Ready is True although Stalled is True"),
+            (object(&[ready(), condition("Stalled", "False", 2)]), "only while True"),
+            (object(&[ready(), condition("Warning", "False", 2)]), "only while True"),
             (
-                object(vec![
+                object(&[
                     condition("Ready", "False", 2),
                     condition("Stalled", "True", 2),
                     condition("Reconciling", "True", 2),
                 ]),
                 "Reconciling and Stalled are there together",
             ),
-            (object(vec![condition("Ready", "Yes", 2)]), "none of True, False, Unknown"),
-            (object(vec![with(ready(), "reason", json!("not pascal"))]), "not in PascalCase"),
-            (object(vec![with(ready(), "reason", Value::Null)]), "not in PascalCase"),
-            (object(vec![with(ready(), "message", json!("x".repeat(1025)))]), "no message of at most 1024 bytes"),
-            (object(vec![with(ready(), "lastTransitionTime", json!("yesterday"))]), "which is no time"),
-            (object(vec![with(ready(), "observedGeneration", Value::Null)]), "observedGeneration is missing"),
-            (object(vec![with(ready(), "observedGeneration", json!(0))]), "observedGeneration is missing"),
-            (object(vec![condition("Ready", "False", 3)]), "Ready speaks of generation 3, the object is only at 2"),
-            (object(vec![ready(), condition("OktaReady", "True", 1)]), "OktaReady speaks of generation 1"),
+            (object(&[condition("Ready", "Yes", 2)]), "none of True, False, Unknown"),
+            (object(&[with(ready(), "reason", json!("not pascal"))]), "not in PascalCase"),
+            (object(&[with(ready(), "reason", Value::Null)]), "not in PascalCase"),
+            (object(&[with(ready(), "message", json!("x".repeat(1025)))]), "no message of at most 1024 bytes"),
+            (object(&[with(ready(), "lastTransitionTime", json!("yesterday"))]), "which is no time"),
+            (object(&[with(ready(), "observedGeneration", Value::Null)]), "observedGeneration is missing"),
+            (object(&[with(ready(), "observedGeneration", json!(0))]), "observedGeneration is missing"),
+            (object(&[condition("Ready", "False", 3)]), "Ready speaks of generation 3, the object is only at 2"),
+            (object(&[ready(), condition("OktaReady", "True", 1)]), "OktaReady speaks of generation 1"),
             (
                 json!({ "metadata": { "generation": 1 }, "status": { "observedGeneration": 2, "conditions": [] } }),
                 "the status speaks of generation 2, the object is only at 1",
@@ -261,15 +261,12 @@ mod tests {
     #[test]
     fn time_moves_with_status_only() {
         let at = |status: &str, time: &str, generation: i64| {
-            object(vec![with(condition("Ready", status, generation), "lastTransitionTime", json!(time))])
+            object(&[with(condition("Ready", status, generation), "lastTransitionTime", json!(time))])
         };
         let before = at("False", "2026-01-01T00:00:05Z", 2);
-        for good in [
-            at("True", "2026-01-01T00:00:06Z", 2),
-            at("True", "2026-01-01T00:00:05Z", 2),
-            before.clone(),
-            object(vec![]),
-        ] {
+        for good in
+            [at("True", "2026-01-01T00:00:06Z", 2), at("True", "2026-01-01T00:00:05Z", 2), before.clone(), object(&[])]
+        {
             assert_eq!(check_step(&before, &good), Vec::<String>::new());
         }
         assert_eq!(

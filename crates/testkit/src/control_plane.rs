@@ -4,9 +4,9 @@
 //! in `${XDG_CACHE_HOME:-~/.cache}/okta-user-sync`. They listen on loopback only, on free ports, with a certificate
 //! authority of their own, and vanish with this process, however it ends ([`crate::guardian`]).
 //!
-//! What is real: everything in the API server, such as RBAC, TokenRequest, admission, CEL, server-side apply, watches.
+//! What is real: everything in the API server, such as RBAC, `TokenRequest`, admission, CEL, server-side apply, watches.
 //! What is missing: every controller. Nobody collects garbage, empties a deleted namespace, makes `default`
-//! ServiceAccounts or runs pods.
+//! `ServiceAccount`s or runs pods.
 
 mod access;
 mod build;
@@ -45,7 +45,7 @@ const READY_POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long the API server may take to become ready, once it is built. Default: two minutes, which a machine needs
-    /// only when it compiles something else at the same time; one second is usual.
+    /// only when it compiles something else at the same time; three seconds are usual.
     pub ready_within: Duration,
     /// Who is told what happens. Default: the log.
     pub progress: Progress,
@@ -150,7 +150,7 @@ impl ControlPlane {
         Ok(kube::Client::try_from(self.config())?)
     }
 
-    /// A client that authenticates with `token` alone, for instance one of a ServiceAccount.
+    /// A client that authenticates with `token` alone, for instance one of a `ServiceAccount`.
     ///
     /// # Errors
     /// When the client cannot be built.
@@ -164,7 +164,7 @@ impl ControlPlane {
         self.access.kubeconfig_with_token(user, token)
     }
 
-    /// A client that the API server takes for the ServiceAccount `name`, which must exist.
+    /// A client that the API server takes for the `ServiceAccount` `name`, which must exist.
     ///
     /// # Errors
     /// When the API server gives no token, or the client cannot be built.
@@ -177,7 +177,7 @@ impl ControlPlane {
         self.client_with_token(&token)
     }
 
-    /// A token of the ServiceAccount `name` from TokenRequest, good for an hour. `audiences`: none means the API
+    /// A token of the `ServiceAccount` `name` from `TokenRequest`, good for an hour. `audiences`: none means the API
     /// server itself.
     ///
     /// # Errors

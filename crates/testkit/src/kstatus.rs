@@ -29,24 +29,30 @@ pub fn kstatus(object: &Value) -> Status {
     judge(object).unwrap_or(Status::Unknown)
 }
 
-/// Nothing when a field has a type that the rules cannot read.
-fn judge(object: &Value) -> Option<Status> {
-    let deletion = text(object.pointer("/metadata/deletionTimestamp"))?;
-    if !deletion.is_empty() {
-        return Some(Status::Terminating);
-    }
-    let generation = number(object.pointer("/metadata/generation"))?;
-    let observed = number(object.pointer("/status/observedGeneration"))?;
-    if let (Some(generation), Some(observed)) = (generation, observed)
-        && generation != observed
+/// A field has a type that the rules cannot read.
+struct Malformed;
+
+fn judge(object: &Value) -> Result<Status, Malformed> {
+    let field = |path: &str| object.pointer(path).filter(|value| !value.is_null());
+    let number = |path: &str| field(path).map(|value| value.as_i64().ok_or(Malformed)).transpose();
+
+    if let Some(deletion) = field("/metadata/deletionTimestamp")
+        && !deletion.as_str().ok_or(Malformed)?.is_empty()
     {
-        return Some(Status::InProgress);
+        return Ok(Status::Terminating);
     }
-    let conditions = match object.pointer("/status/conditions") {
-        None | Some(Value::Null) => &[],
-        Some(Value::Array(conditions)) => conditions.as_slice(),
-        Some(_) => return None,
+    let (generation, observed) = (number("/metadata/generation")?, number("/status/observedGeneration")?);
+    if generation.is_some() && observed.is_some() && generation != observed {
+        return Ok(Status::InProgress);
+    }
+    let conditions = match field("/status/conditions") {
+        None => &[],
+        Some(conditions) => conditions.as_array().ok_or(Malformed)?.as_slice(),
     };
+    Ok(judge_conditions(conditions))
+}
+
+fn judge_conditions(conditions: &[Value]) -> Status {
     let is = |condition: &Value, type_: &str, status: &str| condition["type"] == type_ && condition["status"] == status;
     let abnormal = conditions.iter().find_map(|condition| {
         let reconciling = is(condition, "Reconciling", "True").then_some(Status::InProgress);
@@ -56,21 +62,7 @@ fn judge(object: &Value) -> Option<Status> {
         Some(condition) if condition["status"] != "True" => Status::InProgress,
         _ => Status::Current,
     };
-    Some(abnormal.unwrap_or_else(ready))
-}
-
-fn text(value: Option<&Value>) -> Option<&str> {
-    match value {
-        None | Some(Value::Null) => Some(""),
-        Some(value) => value.as_str(),
-    }
-}
-
-fn number(value: Option<&Value>) -> Option<Option<i64>> {
-    match value {
-        None | Some(Value::Null) => Some(None),
-        Some(value) => value.as_i64().map(Some),
-    }
+    abnormal.unwrap_or_else(ready)
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ impl Process {
     /// All lines so far as one text.
     #[must_use]
     pub fn output(&self) -> String {
-        locked(&self.lines).iter().map(|(_, line)| format!("{line}\n")).collect()
+        joined(&locked(&self.lines))
     }
 
     /// Waits for the first line on standard output that is a JSON object.
@@ -298,8 +298,7 @@ impl Process {
 
     fn tail(&self) -> String {
         let lines = locked(&self.lines);
-        let last = lines.iter().skip(lines.len().saturating_sub(SHOWN));
-        last.map(|(_, line)| format!("  {line}\n")).collect()
+        joined(&lines[lines.len().saturating_sub(SHOWN)..])
     }
 }
 
@@ -310,6 +309,10 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+fn joined(lines: &[(Stream, String)]) -> String {
+    lines.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect()
 }
 
 fn kill(signal: &str, process: u32) -> io::Result<()> {

@@ -15,7 +15,7 @@ use super::credentials::{ADMIN, Credentials, write_secret};
 /// How long one look at `/readyz` may take.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Lifetime of ServiceAccount tokens that tests ask for, in seconds.
+/// Lifetime of `ServiceAccount` tokens that tests ask for, in seconds.
 const TOKEN_LIFETIME: i64 = 3600;
 
 /// The address and the credentials of one API server.
@@ -91,7 +91,7 @@ impl Access {
     }
 }
 
-/// A token of a ServiceAccount, as the kubelet would ask for it.
+/// A token of a `ServiceAccount`, as the kubelet would ask for it.
 pub(crate) async fn service_account_token(
     client: Client,
     namespace: &str,

@@ -13,6 +13,7 @@ use rcgen::{
     PKCS_RSA_SHA256,
 };
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::ControlPlaneError;
 use super::folder::Folder;
@@ -33,7 +34,7 @@ pub(crate) struct Credentials {
     pub(crate) cert_file: PathBuf,
     /// Its private key.
     pub(crate) key_file: PathBuf,
-    /// Private key that signs ServiceAccount tokens: RSA, as almost every real cluster has it.
+    /// Private key that signs `ServiceAccount` tokens: RSA, as almost every real cluster has it.
     pub(crate) service_account_key_file: PathBuf,
     /// Static bearer tokens of the API server (CSV: token, user, uid, groups).
     pub(crate) token_file: PathBuf,
@@ -51,8 +52,8 @@ impl Credentials {
         let key = KeyPair::generate()?;
         let cert = loopback()?.signed_by(&key, &issuer)?;
         let service_account_key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
-        // A key pair's own bytes are the nearest source of randomness at hand.
-        let admin_token = hex::encode(&KeyPair::generate()?.public_key_raw()[1..33]);
+        // Unguessable: a digest of a private key that is used for nothing else.
+        let admin_token = hex::encode(Sha256::digest(KeyPair::generate()?.serialized_der()));
 
         let write = |name: &str, content: &str| {
             let path = folder.file(name);

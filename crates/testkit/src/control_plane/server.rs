@@ -12,7 +12,7 @@ use super::log::last_lines;
 use super::programs::Programs;
 use crate::guardian::Guardian;
 
-/// The issuer of ServiceAccount tokens, as kubeadm names it.
+/// The issuer of `ServiceAccount` tokens, as kubeadm names it.
 pub const SERVICE_ACCOUNT_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// A running server.
@@ -97,7 +97,7 @@ pub(crate) fn start_etcd(
     Server::start("etcd", &mut command, folder, guardian)
 }
 
-/// Starts kube-apiserver on loopback: RBAC and TokenRequest as in a real cluster. Only the ServiceAccount admission
+/// Starts kube-apiserver on loopback: RBAC and `TokenRequest` as in a real cluster. Only the `ServiceAccount` admission
 /// plugin is off, because no controller makes the `default` accounts that it would demand.
 pub(crate) fn start_api_server(
     programs: &Programs,

@@ -8,7 +8,7 @@ use super::{ControlPlane, ControlPlaneError, Options, Progress, on_own_thread};
 static SHARED: OnceLock<Result<ControlPlane, ControlPlaneError>> = OnceLock::new();
 static INTERRUPTED: ControlPlaneError = ControlPlaneError::Interrupted;
 
-/// The control plane that all tests of this process share, started at the first call (1–2 s, or minutes if it is still
+/// The control plane that all tests of this process share, started at the first call (about three seconds, or minutes if it is still
 /// to be built). It does not belong to any runtime, so tests with a runtime each may share it; make a client per test.
 /// It ends with the process.
 ///
