@@ -1,1 +1,47 @@
-fn main() {}
+//! okta-user-sync: keeps the people of an Okta app as users of a Teleport cluster.
+//!
+//! One binary. [`command`] holds a module for each of its commands; what a command line says is in [`cli`].
+//!
+//! * With Kubernetes: `operator` runs the controller, `crd` prints the resource definition.
+//! * Without: `sync` and `preview` run one pass over manifests in a file ([`manifest`], [`schema`]) and print it
+//!   ([`outcome`]).
+//! * To try it out: `sim` runs an Okta organisation or a Teleport Auth Service on this machine, `demo` tells the whole
+//!   story on them.
+
+mod cli;
+mod command;
+mod exit;
+mod logging;
+mod manifest;
+mod outcome;
+mod schema;
+mod state;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match start(cli) {
+        Ok(exit) => exit.into(),
+        Err(stop) => {
+            eprintln!("okta-user-sync: {stop}");
+            stop.exit.into()
+        }
+    }
+}
+
+fn start(cli: cli::Cli) -> Result<exit::Exit, exit::Stop> {
+    logging::start(&cli)?;
+    // One TLS provider for the whole process; it fails only if there is one already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        exit::Stop::undone(format!("the async runtime did not start: {e}"), "free some threads or memory")
+    })?;
+    let outcome = runtime.block_on(command::run(cli.command));
+    // What still runs in the background (a blocked read of a file) must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}

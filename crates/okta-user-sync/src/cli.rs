@@ -1,0 +1,102 @@
+//! The command line: what can be asked, and the examples that `--help` teaches by.
+
+use clap::builder::{Styles, styling::AnsiColor};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command::crd;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  See it work on this machine, with nothing else installed:
+    okta-user-sync demo
+
+  Show what a pass would do, without Kubernetes and without writing anything:
+    okta-user-sync preview -f acme.yaml --okta-key key.pem --teleport-identity identity
+
+  Do it:
+    okta-user-sync sync -f acme.yaml --okta-key key.pem --teleport-identity identity
+
+  Install the resource definition and run the operator against the current cluster:
+    okta-user-sync crd | kubectl apply -f -
+    okta-user-sync operator
+
+Exit codes: 0 done; 1 refused, held or partly failed; 2 bad input.";
+
+/// Keeps the people of an Okta app as users of a Teleport cluster: creates and updates them, and locks and removes those
+/// who leave. It never writes to Okta.
+#[derive(Debug, Parser)]
+#[command(name = "okta-user-sync", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 120)]
+pub struct Cli {
+    /// How to log.
+    #[command(flatten)]
+    pub logging: Logging,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What goes to standard error, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct Logging {
+    /// What is logged to standard error: error, warn, info, debug or trace; by module, such as `info,okta=debug`
+    /// [default: info for the operator, else warn].
+    #[arg(long, global = true, env = "OKTA_USER_SYNC_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How lines of the log look.
+    #[arg(long, global = true, env = "OKTA_USER_SYNC_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the CustomResourceDefinition.
+    #[command(after_help = crd::EXAMPLES)]
+    Crd(crd::Arguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_every_flag_is_described() {
+        fn look(command: &clap::Command, path: &str) {
+            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path} {} is not described", argument.get_id());
+            }
+            for below in command.get_subcommands() {
+                assert!(
+                    below.get_after_help().is_some() || below.has_subcommands(),
+                    "{path} {} has no example",
+                    below.get_name()
+                );
+                look(below, &format!("{path} {}", below.get_name()));
+            }
+        }
+        look(&Cli::command(), "okta-user-sync");
+    }
+}

@@ -1,0 +1,101 @@
+//! What goes to standard output, and progress on standard error, which only a person at a terminal sees.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::exit::Stop;
+
+/// Prints text. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print(text: &str) -> Result<(), Stop> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Stop::undone(format!("standard output cannot be written: {e}"), "free some disk space"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as an indented JSON document.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl Serialize) -> Result<(), Stop> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| unwritable(&e))?;
+    print(&format!("{text}\n"))
+}
+
+/// Prints a value as a YAML document.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_yaml(value: &impl Serialize) -> Result<(), Stop> {
+    let text = serde_saphyr::to_string(value).map_err(|e| unwritable(&e))?;
+    print(&text)
+}
+
+fn unwritable(error: &dyn std::fmt::Display) -> Stop {
+    Stop::undone(format!("the result cannot be written down: {error}"), "this is a bug; please report it")
+}
+
+/// A line that moves while something takes long. Silent unless standard error is a terminal.
+#[derive(Debug, Clone)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Starts it.
+    pub fn start() -> Self {
+        let shown = std::io::stderr().is_terminal();
+        Self::drawn(shown)
+    }
+
+    /// Starts it where standard output is a terminal as well: for commands whose output a program may read.
+    #[cfg(feature = "demo")]
+    pub fn start_interactive() -> Self {
+        Self::drawn(std::io::stderr().is_terminal() && std::io::stdout().is_terminal())
+    }
+
+    fn drawn(shown: bool) -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        Self(bar)
+    }
+
+    /// Says what is being done.
+    pub fn say(&self, what: impl Into<String>) {
+        self.0.set_style(ProgressStyle::default_spinner());
+        self.0.set_message(what.into());
+    }
+
+    /// Says how much of it is done.
+    pub fn count(&self, what: &str, done: usize, total: usize) {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} ({per_sec}, {eta} left)")
+        {
+            self.0.set_style(style);
+        }
+        self.0.set_length(u64::try_from(total).unwrap_or(u64::MAX));
+        self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+        self.0.set_message(what.to_owned());
+    }
+
+    /// Prints something above the line.
+    #[cfg(feature = "demo")]
+    pub fn above(&self, work: impl FnOnce() -> Result<(), Stop>) -> Result<(), Stop> {
+        self.0.suspend(work)
+    }
+
+    /// Takes the line away.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
