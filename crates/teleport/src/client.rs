@@ -1,0 +1,266 @@
+//! The client: settings, the proof of our own identity, and the port of the engine.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, atomic::AtomicI32},
+    time::Duration,
+};
+
+use engine::{
+    cluster::{Cluster, ClusterFacts, ConnectorLookup, Deleted, OriginMode, WriteError},
+    directory::Pages,
+    failure::Failure,
+    lock::Lock,
+    role::Role,
+    user::{NewUser, User, UserEdit},
+};
+use jiff::Timestamp;
+use teleport_proto::{auth, types, users as proto};
+use tonic::Code;
+
+use crate::{
+    address::Address,
+    call::{Call, CallCount},
+    denial::Cause,
+    dial::Way,
+    error::{CallError, TeleportError},
+    identity::Identity,
+    link::Link,
+    pace::Pace,
+    users::{LARGEST_PAGE, Slashed},
+};
+
+/// First major version whose users can be written as we do.
+const OLDEST: u64 = 15;
+
+/// How to reach a cluster and how to behave there.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `host:port` of a Proxy or of an Auth Service.
+    pub address: String,
+    /// Who we are.
+    pub identity: Identity,
+    /// Which way to take.
+    pub way: Way,
+    /// Creates and updates a second, at most; 0: unbounded. Default 300, well under what delays the enforcement of locks.
+    pub write_rate: u32,
+    /// Calls at once, at most; more than 8 gained nothing.
+    pub concurrency: usize,
+    /// Longest wait for stored locks to be enforced. Default 20 s.
+    pub lock_wait: Duration,
+    /// Longest wait for one answer. Default 30 s.
+    pub deadline: Duration,
+}
+
+impl Settings {
+    /// Settings with the defaults.
+    #[must_use]
+    pub fn new(address: impl Into<String>, identity: Identity) -> Self {
+        Self {
+            address: address.into(),
+            identity,
+            way: Way::Auto,
+            write_rate: 300,
+            concurrency: 8,
+            lock_wait: Duration::from_secs(20),
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A Teleport cluster, as the engine sees it.
+pub struct TeleportClient {
+    pub(crate) link: Link,
+    pub(crate) pace: Pace,
+    pub(crate) lock_wait: Duration,
+    pub(crate) page_size: AtomicI32,
+    pub(crate) slashed: Mutex<Slashed>,
+}
+
+impl TeleportClient {
+    /// A client. Nothing is dialled before the first call; must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// An address that cannot be read, or an identity that fits no TLS connection.
+    pub fn connect(settings: Settings) -> Result<Self, TeleportError> {
+        let address = Address::parse(&settings.address)?;
+        let link = Link::new(address, settings.way, settings.identity, settings.concurrency, settings.deadline)?;
+        Ok(Self {
+            link,
+            pace: Pace::new(settings.write_rate),
+            lock_wait: settings.lock_wait,
+            page_size: AtomicI32::new(LARGEST_PAGE),
+            slashed: Mutex::default(),
+        })
+    }
+
+    /// Goes on under a renewed identity. Calls under way end with the old one.
+    ///
+    /// # Errors
+    /// As [`TeleportClient::connect`].
+    pub fn renew(&self, identity: Identity) -> Result<(), TeleportError> {
+        self.link.renew(identity)
+    }
+
+    /// The identity in use.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.link.identity()
+    }
+
+    /// The way that worked last; `None` before the first connection.
+    #[must_use]
+    pub fn way(&self) -> Option<Way> {
+        self.link.way()
+    }
+
+    /// Calls made so far, by method and code.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallCount> {
+        self.link.counts()
+    }
+
+    /// Proves that our own identity is good, and answers our name. `Ping` would not do: it answers anybody.
+    pub(crate) async fn prove(&self) -> Result<String, TeleportError> {
+        let identity = self.link.identity();
+        identity.check(Timestamp::now())?;
+        let own = identity.user().to_owned();
+        let gone = || TeleportError::IdentityGone { user: own.clone() };
+        match identity.origin_mode() {
+            OriginMode::Bot => {
+                let answer: Result<types::UserV2, _> = self
+                    .link
+                    .read(Call::GetCurrentUser, |mut stubs| async move { stubs.auth.get_current_user(()).await })
+                    .await;
+                match answer {
+                    Ok(user) => {
+                        let server = user.metadata.unwrap_or_default().name;
+                        if server == own {
+                            Ok(own)
+                        } else {
+                            Err(TeleportError::IdentityDiffers { certificate: own, server })
+                        }
+                    }
+                    Err(CallError::Answer(Code::NotFound, _)) => Err(gone()),
+                    Err(error) => Err(error.explain(Call::GetCurrentUser, &own)),
+                }
+            }
+            // A system role is no user; it is asked whether it may still do its work.
+            OriginMode::Okta => {
+                let request = proto::ListUsersRequest { page_size: 1, ..proto::ListUsersRequest::default() };
+                let answer = self
+                    .link
+                    .read(Call::ListUsers, |mut stubs| {
+                        let request = request.clone();
+                        async move { stubs.users.list_users(request).await }
+                    })
+                    .await;
+                match answer {
+                    Ok(_) => Ok(own),
+                    Err(CallError::Answer(Code::NotFound, _)) => Err(gone()),
+                    Err(error) => Err(error.explain(Call::ListUsers, &own)),
+                }
+            }
+        }
+    }
+
+    /// The error for people. A bare "access denied" is looked into: 17 says no more than that to an identity that is locked.
+    pub(crate) async fn explain(&self, call: Call, error: CallError) -> TeleportError {
+        let error = error.explain(call, self.link.identity().user());
+        if let TeleportError::Denied(denial) = &error
+            && denial.cause == Cause::Unsaid
+            && let Err(worse) = self.prove().await
+            && !worse.retry()
+        {
+            return worse;
+        }
+        error
+    }
+
+    async fn facts(&self) -> Result<ClusterFacts, TeleportError> {
+        let identity = self.link.identity();
+        identity.check(Timestamp::now())?;
+        let ping: auth::PingResponse = self
+            .link
+            .read(Call::Ping, |mut stubs| async move { stubs.auth.ping(auth::PingRequest {}).await })
+            .await
+            .map_err(|error| error.explain(Call::Ping, identity.user()))?;
+        if major(&ping.server_version).is_some_and(|major| major < OLDEST) {
+            return Err(TeleportError::TooOld { version: ping.server_version, oldest: OLDEST });
+        }
+        let own_name = self.prove().await?;
+        Ok(ClusterFacts {
+            name: ping.cluster_name,
+            version: ping.server_version,
+            origin_mode: identity.origin_mode(),
+            own_name,
+        })
+    }
+}
+
+/// `17` of `17.0.0-dev`.
+fn major(version: &str) -> Option<u64> {
+    version.trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
+impl Cluster for TeleportClient {
+    async fn prove_identity(&self) -> Result<ClusterFacts, Failure> {
+        Ok(self.facts().await?)
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>, Failure> {
+        Ok(self.list_roles().await?)
+    }
+
+    async fn connector(&self, name: &str) -> Result<ConnectorLookup, Failure> {
+        Ok(self.look_up_connector(name).await?)
+    }
+
+    fn users(&self) -> Pages<'_, User> {
+        self.list_users()
+    }
+
+    async fn user(&self, name: &str) -> Result<Option<User>, Failure> {
+        Ok(self.get_user(name).await?)
+    }
+
+    async fn locks(&self) -> Result<Vec<Lock>, Failure> {
+        Ok(self.list_locks().await?)
+    }
+
+    async fn create_user(&self, user: &NewUser) -> Result<(), WriteError> {
+        self.make_user(user).await
+    }
+
+    async fn update_user(&self, user: &User, edit: &UserEdit) -> Result<(), WriteError> {
+        self.change_user(user, edit).await
+    }
+
+    async fn delete_user(&self, name: &str) -> Result<Deleted, WriteError> {
+        self.drop_user(name).await
+    }
+
+    async fn put_lock(&self, lock: &Lock) -> Result<(), WriteError> {
+        self.store_lock(lock).await
+    }
+
+    async fn remove_lock(&self, name: &str) -> Result<(), WriteError> {
+        self.drop_lock(name).await
+    }
+
+    async fn in_force(&self, names: &[String]) -> Result<HashSet<String>, Failure> {
+        Ok(self.wait_in_force(names).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::major;
+
+    #[test]
+    fn versions_are_read() {
+        for (text, read) in [("17.0.0-dev", Some(17)), ("v18.1.2", Some(18)), ("", None), ("dev", None)] {
+            assert_eq!(major(text), read, "{text}");
+        }
+    }
+}

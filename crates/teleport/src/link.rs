@@ -1,0 +1,236 @@
+//! One connection's worth of calls: deadline, bounded concurrency, counters, and retries of what only reads.
+
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable as _};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use teleport_proto::{auth::auth_service_client::AuthServiceClient, users::users_service_client::UsersServiceClient};
+use tokio::sync::Semaphore;
+use tonic::{
+    Response, Status,
+    transport::{Channel, Endpoint},
+};
+use tower::service_fn;
+
+use crate::{
+    address::Address,
+    call::{Call, CallCount},
+    dial::{Dialer, Way},
+    error::{CallError, TeleportError},
+    identity::Identity,
+};
+
+/// A page of users may be larger than the 4 MiB that gRPC clients take by custom: the server does not mind sending more.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Servers close connections that are pinged more often than once a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a ping may stay unanswered.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The clients of the services that we speak.
+#[derive(Clone)]
+pub(crate) struct Stubs {
+    pub(crate) users: UsersServiceClient<Channel>,
+    pub(crate) auth: AuthServiceClient<Channel>,
+}
+
+/// A channel and what stands behind it. Replaced as a whole when the identity changes or the connection hangs.
+struct Channelled {
+    stubs: Stubs,
+    dialer: Arc<Dialer>,
+    identity: Identity,
+}
+
+/// The link to one cluster.
+pub(crate) struct Link {
+    address: Address,
+    way: Way,
+    deadline: Duration,
+    current: RwLock<Arc<Channelled>>,
+    permits: Semaphore,
+    counts: Mutex<BTreeMap<(Call, &'static str), u64>>,
+}
+
+impl Channelled {
+    fn new(address: &Address, way: Way, identity: Identity) -> Result<Self, TeleportError> {
+        let dialer = Arc::new(Dialer::new(address.clone(), way, identity.clone())?);
+        let connect = Arc::clone(&dialer);
+        // The scheme is http because TLS is the dialer's business; the host only becomes the `:authority` of requests.
+        let channel = Endpoint::from_static("http://teleport.cluster.local")
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(false)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(4 << 20)
+            .connect_with_connector_lazy(service_fn(move |_: Uri| {
+                let dialer = Arc::clone(&connect);
+                async move { dialer.dial().await.map(TokioIo::new) }
+            }));
+        let stubs = Stubs {
+            users: UsersServiceClient::new(channel.clone()).max_decoding_message_size(LARGEST_ANSWER),
+            auth: AuthServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER),
+        };
+        Ok(Self { stubs, dialer, identity })
+    }
+}
+
+impl Link {
+    /// Connects lazily: nothing is dialled before the first call.
+    pub(crate) fn new(
+        address: Address,
+        way: Way,
+        identity: Identity,
+        concurrency: usize,
+        deadline: Duration,
+    ) -> Result<Self, TeleportError> {
+        let current = RwLock::new(Arc::new(Channelled::new(&address, way, identity)?));
+        let permits = Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS));
+        Ok(Self { address, way, deadline, current, permits, counts: Mutex::default() })
+    }
+
+    /// Calls made from now on use this identity; those under way end with the one that they began with.
+    pub(crate) fn renew(&self, identity: Identity) -> Result<(), TeleportError> {
+        self.replace(Channelled::new(&self.address, self.way, identity)?);
+        Ok(())
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.current().identity.clone()
+    }
+
+    /// The way that worked last.
+    pub(crate) fn way(&self) -> Option<Way> {
+        self.current().dialer.way()
+    }
+
+    /// How often each method was called, by code.
+    pub(crate) fn counts(&self) -> Vec<CallCount> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|((call, code), count)| CallCount { call: *call, code, count: *count }).collect()
+    }
+
+    /// Calls once.
+    pub(crate) async fn once<T, F>(&self, call: Call, send: impl FnOnce(Stubs) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|error| CallError::Way(TeleportError::Unsendable { call, detail: error.to_string() }))?;
+        let channelled = self.current();
+        let answer = tokio::time::timeout(self.deadline, send(channelled.stubs.clone())).await;
+        let outcome = match answer {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(read_status(call, &channelled.dialer, &status)),
+            Err(_) => {
+                // The connection may hang for good; the next call gets a new one.
+                self.redial(&channelled);
+                Err(CallError::Way(TeleportError::Deadline { call, seconds: self.deadline.as_secs() }))
+            }
+        };
+        self.count(call, &outcome);
+        outcome
+    }
+
+    /// Calls, and calls again for as long as that can help: for calls that change nothing.
+    pub(crate) async fn read<T, F>(&self, call: Call, send: impl Fn(Stubs) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(2))
+            .with_max_times(3)
+            .with_jitter();
+        (|| self.once(call, &send))
+            .retry(patience)
+            .when(CallError::retry)
+            .notify(|error, delay| tracing::debug!(method = call.method(), ?error, ?delay, "read again"))
+            .await
+    }
+
+    fn current(&self) -> Arc<Channelled> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, channelled: Channelled) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(channelled);
+    }
+
+    /// A new channel in place of `old`, unless somebody was faster.
+    fn redial(&self, old: &Arc<Channelled>) {
+        if !Arc::ptr_eq(old, &self.current()) {
+            return;
+        }
+        match Channelled::new(&self.address, self.way, old.identity.clone()) {
+            Ok(channelled) => self.replace(channelled),
+            Err(error) => tracing::warn!(%error, "no new connection"),
+        }
+    }
+
+    fn count<T>(&self, call: Call, outcome: &Result<T, CallError>) {
+        let code = match outcome {
+            Ok(_) => "Ok",
+            Err(CallError::Answer(code, _)) => code_word(*code),
+            Err(CallError::Way(_)) => "Unreached",
+        };
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry((call, code)).or_default() += 1;
+    }
+}
+
+/// Tells an answer of the server from the want of one. The code alone does not: a connection that is refused, cut or rejected by a TLS alert shows as
+/// UNAVAILABLE, UNKNOWN or CANCELLED, each of which a server also answers.
+fn read_status(call: Call, dialer: &Dialer, status: &Status) -> CallError {
+    let mut source = status.source();
+    if source.is_none() {
+        return CallError::Answer(status.code(), status.message().to_owned());
+    }
+    let mut detail = status.message().to_owned();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<TeleportError>() {
+            return CallError::Way(error.clone());
+        }
+        detail = error.to_string();
+        source = error.source();
+    }
+    match dialer.broken().get() {
+        Some(error) => CallError::Way(dialer.explain_tls(&error)),
+        None => CallError::Way(TeleportError::ConnectionLost { call, detail }),
+    }
+}
+
+/// The code as a metric names it.
+fn code_word(code: tonic::Code) -> &'static str {
+    use tonic::Code;
+
+    match code {
+        Code::Ok => "Ok",
+        Code::Cancelled => "Cancelled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}

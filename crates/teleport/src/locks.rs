@@ -1,0 +1,155 @@
+//! Locks: stored by a write, enforced a moment later.
+//!
+//! `GetLock` answers from storage, `GetLocks` from the cache that the server enforces from. So a lock is in force exactly when `GetLocks` lists it:
+//! about a second after it was stored, and much later after a burst of writes.
+
+use std::{collections::HashSet, time::Duration};
+
+use api::names::{LOCK_REASON_LABEL, OKTA_ORG_LABEL, OKTA_USER_ID_LABEL, OWNER_LABEL};
+use engine::{
+    cluster::{OriginMode, WriteError},
+    lock::{Lock, LockReason, Mark, NAME_PREFIX},
+    user::label,
+};
+use teleport_proto::{auth, types};
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::{
+    call::Call,
+    client::TeleportClient,
+    error::{CallError, TeleportError},
+    instant,
+    users::failed,
+};
+
+/// First pause between two looks at what is enforced; it grows to four times that.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A lock as it goes on the wire.
+pub(crate) fn encode(lock: &Lock, mode: OriginMode) -> types::LockV2 {
+    let mut labels: std::collections::BTreeMap<String, String> =
+        lock.ours.iter().flat_map(Mark::labels).map(|(key, value)| (key.to_owned(), value)).collect();
+    if mode == OriginMode::Okta {
+        labels.insert(label::ORIGIN.into(), label::ORIGIN_OKTA.into());
+    }
+    // One expiry ends the force, the other drops the lock from storage: without the second it would be listed for ever.
+    let expires = lock.expires.map(instant::write);
+    types::LockV2 {
+        kind: "lock".into(),
+        version: "v2".into(),
+        metadata: Some(types::Metadata { name: lock.name.clone(), labels, expires, ..types::Metadata::default() }),
+        spec: Some(types::LockSpecV2 {
+            target: Some(types::LockTarget { user: lock.user.clone(), ..types::LockTarget::default() }),
+            message: lock.message.clone(),
+            expires,
+            ..types::LockSpecV2::default()
+        }),
+        ..types::LockV2::default()
+    }
+}
+
+/// A lock as the server answered it.
+pub(crate) fn decode(lock: types::LockV2) -> Lock {
+    let metadata = lock.metadata.unwrap_or_default();
+    let spec = lock.spec.unwrap_or_default();
+    let ours = mark(&metadata);
+    Lock {
+        name: metadata.name,
+        user: spec.target.unwrap_or_default().user,
+        message: spec.message,
+        expires: instant::read(spec.expires.as_ref()),
+        created: instant::read(spec.created_at.as_ref()),
+        ours,
+    }
+}
+
+/// Whose lock it is. Name and labels must both say that it is ours: either alone can be anybody's.
+fn mark(metadata: &types::Metadata) -> Option<Mark> {
+    if !metadata.name.starts_with(NAME_PREFIX) {
+        return None;
+    }
+    let label = |key: &str| metadata.labels.get(key).filter(|value| !value.is_empty()).cloned();
+    Some(Mark {
+        owner: label(OWNER_LABEL)?,
+        org_url: label(OKTA_ORG_LABEL)?,
+        okta_id: label(OKTA_USER_ID_LABEL)?,
+        reason: LockReason::from_label(&label(LOCK_REASON_LABEL)?),
+    })
+}
+
+impl TeleportClient {
+    /// The locks that are enforced.
+    pub(crate) async fn list_locks(&self) -> Result<Vec<Lock>, TeleportError> {
+        let answer = self
+            .link
+            .read(Call::GetLocks, |mut stubs| async move {
+                stubs.auth.get_locks(auth::GetLocksRequest { targets: Vec::new(), in_force_only: true }).await
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.locks.into_iter().map(decode).collect()),
+            Err(error) => Err(self.explain(Call::GetLocks, error).await),
+        }
+    }
+
+    pub(crate) async fn store_lock(&self, lock: &Lock) -> Result<(), WriteError> {
+        if lock.name.is_empty() || lock.user.is_empty() {
+            let detail = "a lock without a name or a user".to_owned();
+            return Err(failed(TeleportError::Unsendable { call: Call::UpsertLock, detail }));
+        }
+        let request = encode(lock, self.link.identity().origin_mode());
+        let answer =
+            self.link.once(Call::UpsertLock, |mut stubs| async move { stubs.auth.upsert_lock(request).await }).await;
+        match answer {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failed(self.explain(Call::UpsertLock, error).await)),
+        }
+    }
+
+    pub(crate) async fn drop_lock(&self, name: &str) -> Result<(), WriteError> {
+        let request = auth::DeleteLockRequest { name: name.to_owned() };
+        let answer =
+            self.link.once(Call::DeleteLock, |mut stubs| async move { stubs.auth.delete_lock(request).await }).await;
+        match answer {
+            Ok(()) => Ok(()),
+            Err(CallError::Answer(Code::NotFound, _)) => self.prove().await.map(|_| ()).map_err(failed),
+            Err(error) => Err(failed(self.explain(Call::DeleteLock, error).await)),
+        }
+    }
+
+    /// Those of `names` that are enforced, as soon as all are, or when the wait is over.
+    ///
+    /// Errors while waiting are waited out, too; one is answered only if no look succeeded at all.
+    pub(crate) async fn wait_in_force(&self, names: &[String]) -> Result<HashSet<String>, TeleportError> {
+        let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let end = Instant::now() + self.lock_wait;
+        let mut pause = POLL;
+        let mut outcome: Option<Result<HashSet<String>, TeleportError>> = None;
+        loop {
+            match self.list_locks().await {
+                Ok(locks) => {
+                    let listed: HashSet<String> =
+                        locks.into_iter().map(|lock| lock.name).filter(|name| wanted.contains(name.as_str())).collect();
+                    if listed.len() == wanted.len() {
+                        return Ok(listed);
+                    }
+                    outcome = Some(Ok(listed));
+                }
+                Err(error) if !error.retry() => return Err(error),
+                Err(error) => {
+                    outcome.get_or_insert(Err(error));
+                }
+            }
+            let now = Instant::now();
+            if now >= end {
+                return outcome.unwrap_or_else(|| Ok(HashSet::new()));
+            }
+            tokio::time::sleep(pause.min(end - now)).await;
+            pause = (pause * 2).min(POLL * 4);
+        }
+    }
+}

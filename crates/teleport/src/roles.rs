@@ -1,0 +1,64 @@
+//! Roles, read only: their names, and how long a session they allow.
+
+use engine::role::Role;
+use jiff::SignedDuration;
+use teleport_proto::{auth, types};
+use tonic::Code;
+
+use crate::{
+    call::Call,
+    client::TeleportClient,
+    error::{CallError, TeleportError},
+};
+
+/// Roles a page. More than 16 000 is refused by the server.
+const PAGE: i32 = 500;
+
+/// A role as the server answered it. Its duration is a plain number of nanoseconds; 0 says nothing.
+pub(crate) fn decode(role: types::RoleV6) -> Role {
+    let nanoseconds = role.spec.unwrap_or_default().options.unwrap_or_default().max_session_ttl;
+    Role {
+        name: role.metadata.unwrap_or_default().name,
+        max_session_ttl: (nanoseconds > 0).then(|| SignedDuration::from_nanos(nanoseconds)),
+    }
+}
+
+impl TeleportClient {
+    pub(crate) async fn list_roles(&self) -> Result<Vec<Role>, TeleportError> {
+        let mut roles = Vec::new();
+        let mut key = String::new();
+        loop {
+            let request = auth::ListRolesRequest { limit: PAGE, start_key: key.clone(), filter: None };
+            let answer = self
+                .link
+                .read(Call::ListRoles, |mut stubs| {
+                    let request = request.clone();
+                    async move { stubs.auth.list_roles(request).await }
+                })
+                .await;
+            match answer {
+                Ok(page) => {
+                    roles.extend(page.roles.into_iter().map(decode));
+                    if page.next_key.is_empty() {
+                        return Ok(roles);
+                    }
+                    if page.next_key == key {
+                        let detail = "the list of roles runs in a circle".to_owned();
+                        return Err(TeleportError::Nonsense { call: Call::ListRoles, detail });
+                    }
+                    key = page.next_key;
+                }
+                // Before 16 there is only the call that answers all at once.
+                Err(CallError::Answer(Code::Unimplemented, _)) => return self.all_roles().await,
+                Err(error) => return Err(self.explain(Call::ListRoles, error).await),
+            }
+        }
+    }
+
+    async fn all_roles(&self) -> Result<Vec<Role>, TeleportError> {
+        match self.link.read(Call::GetRoles, |mut stubs| async move { stubs.auth.get_roles(()).await }).await {
+            Ok(answer) => Ok(answer.roles.into_iter().map(decode).collect()),
+            Err(error) => Err(self.explain(Call::GetRoles, error).await),
+        }
+    }
+}
