@@ -5,14 +5,30 @@
 //! [`report`] (what is said about it). [`pass`] strings them together. The crate knows neither HTTP nor gRPC nor
 //! Kubernetes: it sees Okta through the port [`directory::Directory`] and Teleport through [`cluster::Cluster`].
 
+pub mod apply;
+pub mod belonging;
+pub mod cleanup;
 pub mod cluster;
+pub mod confirm;
+pub mod desired;
 pub mod directory;
 pub mod failure;
 pub mod filter;
+pub mod guard;
 pub mod lock;
+pub mod name;
+pub mod observed;
+pub mod ownership;
+pub mod pass;
+pub mod people;
 pub mod person;
+pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod role;
 pub mod roster;
+
+#[cfg(test)]
+mod test_values;
+pub mod traits;
 pub mod user;

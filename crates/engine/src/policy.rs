@@ -35,6 +35,8 @@ pub struct Policy {
     pub connector: String,
     /// Roles that every user gets.
     pub roles: Vec<String>,
+    /// Roles that may be given at all (P13).
+    pub ceiling: Ceiling,
     /// Which profile values become traits.
     pub traits: TraitRules,
     /// What suspension does.
@@ -114,6 +116,7 @@ impl Policy {
             exclude: globs("scope.exclude", &spec.scope.exclude)?,
             connector: spec.teleport.connector.clone(),
             roles: spec.users.roles.clone(),
+            ceiling: ceiling.clone(),
             traits: TraitRules {
                 prefix: traits.prefix.clone(),
                 include: globs("users.traits.include", &traits.include)?,

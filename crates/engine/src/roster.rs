@@ -18,6 +18,18 @@ impl Roster {
         self.names.insert(okta_id.into(), name.into());
     }
 
+    /// Notes it unless the person has another account already.
+    pub fn note_if_absent(&mut self, okta_id: &str, name: &str) {
+        if self.name(okta_id).is_none() {
+            self.note(okta_id, name);
+        }
+    }
+
+    /// Forgets the person.
+    pub fn forget(&mut self, okta_id: &str) {
+        self.names.remove(okta_id);
+    }
+
     /// The account that the person had.
     #[must_use]
     pub fn name(&self, okta_id: &str) -> Option<&str> {

@@ -1,0 +1,366 @@
+//! Carrying a plan out, in the order that leaves no window: locks first, then wait until they are *enforced*, then
+//! delete (P4); only then the mass of creations and updates, so that they delay no lock.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use api::spec::RemovalAction;
+use futures::{StreamExt as _, stream::FuturesOrdered};
+use jiff::{SignedDuration, Timestamp};
+use tracing::info;
+
+use crate::{
+    cluster::{Cluster, ClusterFacts, Deleted, WriteError},
+    desired::{Carried, DesiredUser, carried},
+    failure::{Class, Failure, Side},
+    lock::{Lock, LockReason, Mark, lock_name},
+    ownership::{self, Ownership},
+    people::{Cause, People},
+    plan::{Creation, Lift, Removal, Suspension, Update, UpdateKind},
+    policy::Policy,
+    user::User,
+};
+
+/// Writes under way at the same time; more gains nothing at Teleport (measured).
+const CONCURRENCY: usize = 8;
+
+/// After this many failures of the whole side in a row nothing more is tried in this pass.
+const GIVE_UP_AFTER: usize = 10;
+
+/// Asked before every write (P8): whether this process may still write.
+pub type MayWrite<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Carries changes out.
+pub struct Writer<'a, C> {
+    /// The cluster.
+    pub cluster: &'a C,
+    /// What is known of it.
+    pub facts: &'a ClusterFacts,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// Life of a leaver's lock.
+    pub lock_life: SignedDuration,
+    /// Now.
+    pub now: Timestamp,
+    /// Id of the pass, for lock messages and logs.
+    pub pass: &'a str,
+    /// P8.
+    pub may_write: MayWrite<'a>,
+    /// Writes made or tried.
+    pub writes: &'a AtomicU64,
+    /// Told after each creation or update.
+    pub written: &'a (dyn Fn() + Sync),
+    /// Failures of the whole side in a row.
+    pub failures: AtomicUsize,
+}
+
+/// How the change of one user ended: its name, and the failure if it failed.
+pub type Ended<T> = (String, Result<T, Failure>);
+
+/// What became of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// Locked, and the account is gone.
+    Gone,
+    /// Locked, and the account stays as `LockOnly` says.
+    Locked,
+}
+
+impl<C: Cluster> Writer<'_, C> {
+    /// Locks each account and, once its lock is enforced, deletes it.
+    pub async fn remove(&self, removals: &[Removal]) -> Vec<Ended<Removed>> {
+        let locked = self.each(removals, |removal| async move {
+            let lock = self.leaver_lock(removal);
+            if !removal.begun {
+                self.put_lock(&lock, &removal.okta_id, &removal.cause.words()).await?;
+            }
+            Ok(lock.name)
+        });
+        let locked: Vec<(&Removal, Result<String, Failure>)> = removals.iter().zip(locked.await).collect();
+        let names: Vec<String> = locked.iter().filter_map(|(_, lock)| lock.as_ref().ok().cloned()).collect();
+        let enforced = if names.is_empty() { Ok(HashSet::new()) } else { self.cluster.in_force(&names).await };
+        let ended = self.each(&locked, |(removal, lock)| {
+            let enforced = &enforced;
+            async move {
+                let lock = lock.clone()?;
+                if !enforced.clone()?.contains(&lock) {
+                    return Err(not_enforced(&removal.name));
+                }
+                if self.policy.action == RemovalAction::LockOnly {
+                    return Ok(Removed::Locked);
+                }
+                self.delete(removal).await.map(|()| Removed::Gone)
+            }
+        });
+        let ended = ended.await;
+        removals.iter().map(|removal| removal.name.clone()).zip(ended).collect()
+    }
+
+    /// Locks the users of suspended people until they come back; the account stays, so the lock has no end.
+    pub async fn suspend(&self, suspensions: &[Suspension]) -> Vec<Ended<()>> {
+        let ended = self
+            .each(suspensions, |suspension| async move {
+                let lock =
+                    self.lock(&suspension.okta_id, &suspension.name, LockReason::Suspended, None, "suspended in Okta");
+                self.put_lock(&lock, &suspension.okta_id, "suspended in Okta").await
+            })
+            .await;
+        suspensions.iter().map(|suspension| suspension.name.clone()).zip(ended).collect()
+    }
+
+    /// Lifts locks of ours.
+    pub async fn lift(&self, lifts: &[Lift]) -> Vec<Ended<()>> {
+        let ended = self.each(lifts, |lift| self.lift_one(&lift.lock, &lift.okta_id, &lift.name)).await;
+        lifts.iter().map(|lift| lift.name.clone()).zip(ended).collect()
+    }
+
+    /// Makes users, then lifts the locks that stand against them.
+    pub async fn create(&self, creations: &[Creation], people: &People) -> Vec<Ended<Carried>> {
+        let ended = self
+            .each(creations, |creation| async move {
+                let result = self.create_one(creation, people).await;
+                (self.written)();
+                result
+            })
+            .await;
+        creations.iter().map(|creation| creation.name.clone()).zip(ended).collect()
+    }
+
+    /// Changes users; answers whether anything was left to change.
+    pub async fn update(&self, updates: &[Update], people: &People) -> Vec<Ended<bool>> {
+        let ended = self
+            .each(updates, |update| async move {
+                let result = match people.changed(&update.okta_id) {
+                    Some(desired) => self.update_one(desired, update.kind).await,
+                    None => Ok(false),
+                };
+                (self.written)();
+                result
+            })
+            .await;
+        updates.iter().map(|update| update.name.clone()).zip(ended).collect()
+    }
+
+    async fn create_one(&self, creation: &Creation, people: &People) -> Result<Carried, Failure> {
+        let Some(desired) = people.changed(&creation.okta_id) else { return Ok(Carried::default()) };
+        let mut kept = Carried::default();
+        if let Some(old) = creation.renamed_from.as_deref().filter(|_| self.policy.carry_over) {
+            kept = self.cluster.user(old).await?.map(|user| carried(&user, self.policy)).unwrap_or_default();
+        }
+        self.write()?;
+        match self.cluster.create_user(&desired.new_user(&self.policy.connector, &kept)).await {
+            Ok(()) => {
+                self.log("create", &creation.okta_id, &creation.name, "belongs, and has no user yet");
+            }
+            // Made by an earlier pass that the cache has not shown yet, or by somebody else meanwhile.
+            Err(WriteError::Exists) => {
+                self.update_one(desired, UpdateKind::Adopted).await?;
+            }
+            Err(error) => return Err(Self::failed(error, &creation.name)),
+        }
+        for lock in &creation.lift {
+            self.lift_one(lock, &creation.okta_id, &creation.name).await?;
+        }
+        Ok(kept)
+    }
+
+    /// Reads the user afresh and changes it, once more if somebody else was faster.
+    async fn update_one(&self, desired: &DesiredUser, kind: UpdateKind) -> Result<bool, Failure> {
+        for last_try in [false, true] {
+            let Some(user) = self.cluster.user(&desired.name).await? else { return Ok(false) };
+            self.ours_to_change(&user, &desired.okta_id, kind != UpdateKind::Adopted)?;
+            let Some(edit) = desired.edit(&user) else { return Ok(false) };
+            self.write()?;
+            match self.cluster.update_user(&user, &edit).await {
+                Ok(()) => {
+                    self.log("update", &desired.okta_id, &desired.name, kind.words());
+                    return Ok(true);
+                }
+                Err(WriteError::Stale) if !last_try => {}
+                Err(error) => return Err(Self::failed(error, &desired.name)),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn delete(&self, removal: &Removal) -> Result<(), Failure> {
+        // The list that the plan was made from is a cache; the account is looked at once more before it goes (P6).
+        let Some(user) = self.cluster.user(&removal.name).await? else { return Ok(()) };
+        self.ours_to_change(&user, &removal.okta_id, true)?;
+        self.write()?;
+        match self.cluster.delete_user(&removal.name).await {
+            Ok(Deleted::Now | Deleted::Before) => {
+                self.log("delete", &removal.okta_id, &removal.name, &removal.cause.words());
+                Ok(())
+            }
+            Err(error) => Err(Self::failed(error, &removal.name)),
+        }
+    }
+
+    /// The user, read just now, is still ours, or one that may be taken over (P6). A user that `was_ours` and that a login
+    /// rewrote meanwhile has lost its labels, but still names our connector.
+    fn ours_to_change(&self, user: &User, okta_id: &str, was_ours: bool) -> Result<(), Failure> {
+        let ownership = ownership::of(user, self.policy, self.facts);
+        let ours = matches!(&ownership, Ownership::Ours { okta_id: owner } if owner == okta_id)
+            || (was_ours && matches!(&ownership, Ownership::Connector { same: true, .. }))
+            || ownership.adoptable(&user.name, self.policy, self.facts.origin_mode);
+        if ours { Ok(()) } else { Err(self.changed_hands(&user.name)) }
+    }
+
+    fn leaver_lock(&self, removal: &Removal) -> Lock {
+        let reason = match removal.cause {
+            Cause::Renamed(_) => LockReason::Renamed,
+            _ => LockReason::Leaver,
+        };
+        let expires = match self.policy.action {
+            // The account stays, so nothing but the lock keeps it shut.
+            RemovalAction::LockOnly => None,
+            RemovalAction::Delete => Some(self.now.saturating_add(self.lock_life).unwrap_or(Timestamp::MAX)),
+        };
+        self.lock(&removal.okta_id, &removal.name, reason, expires, &removal.cause.words())
+    }
+
+    fn lock(&self, okta_id: &str, name: &str, reason: LockReason, expires: Option<Timestamp>, why: &str) -> Lock {
+        Lock {
+            name: lock_name(&self.policy.owner, okta_id, name),
+            user: name.to_owned(),
+            message: format!("okta-user-sync {}: {why} ({okta_id}, pass {})", self.policy.owner, self.pass),
+            expires,
+            created: None,
+            ours: Some(Mark {
+                owner: self.policy.owner.clone(),
+                org_url: self.policy.org_url.clone(),
+                okta_id: okta_id.to_owned(),
+                reason,
+            }),
+        }
+    }
+
+    async fn put_lock(&self, lock: &Lock, okta_id: &str, why: &str) -> Result<(), Failure> {
+        self.write()?;
+        self.cluster.put_lock(lock).await.map_err(|error| Self::failed(error, &lock.user))?;
+        self.log("lock", okta_id, &lock.user, why);
+        Ok(())
+    }
+
+    async fn lift_one(&self, lock: &str, okta_id: &str, name: &str) -> Result<(), Failure> {
+        self.write()?;
+        self.cluster.remove_lock(lock).await.map_err(|error| Self::failed(error, name))?;
+        self.log("unlock", okta_id, name, "belongs (again)");
+        Ok(())
+    }
+
+    /// Runs `work` on each item, a few at a time, answers in the order of the items; stops trying when the whole side
+    /// fails again and again.
+    async fn each<'i, I, T, W, F>(&self, items: &'i [I], work: W) -> Vec<Result<T, Failure>>
+    where
+        W: Fn(&'i I) -> F,
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let (mut items, mut running, mut ended) =
+            (items.iter(), FuturesOrdered::new(), Vec::with_capacity(items.len()));
+        loop {
+            while running.len() < CONCURRENCY
+                && let Some(item) = items.next()
+            {
+                running.push_back(self.attempt(work(item)));
+            }
+            match running.next().await {
+                Some(result) => ended.push(result),
+                None => return ended,
+            }
+        }
+    }
+
+    async fn attempt<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        if self.failures.load(Ordering::Relaxed) >= GIVE_UP_AFTER {
+            return Err(given_up());
+        }
+        let result = work.await;
+        match &result {
+            Err(failure) if matches!(failure.class, Class::Transient | Class::Credential) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.failures.store(0, Ordering::Relaxed),
+        }
+        result
+    }
+
+    /// Leave to make one write (P8).
+    fn write(&self) -> Result<(), Failure> {
+        if (self.may_write)() {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(Failure::new(
+            Side::Here,
+            Class::Transient,
+            "LeadershipLost",
+            "this process is no longer the leader (or is stopping), so it writes nothing more",
+            "nothing; the leader goes on",
+        ))
+    }
+
+    fn log(&self, action: &'static str, okta_id: &str, user: &str, why: &str) {
+        info!(target: "decision", pass = self.pass, owner = %self.policy.owner, action, okta_id, user, why);
+    }
+
+    fn changed_hands(&self, name: &str) -> Failure {
+        Failure::new(
+            Side::Teleport,
+            Class::Conflict,
+            "UserChangedHands",
+            format!("the user {name} is no longer {}'s, so it was left alone", self.policy.owner),
+            "nothing; the next pass looks at it afresh",
+        )
+    }
+
+    fn failed(error: WriteError, name: &str) -> Failure {
+        match error {
+            WriteError::Failed(failure) => failure,
+            WriteError::Stale => Failure::new(
+                Side::Teleport,
+                Class::Conflict,
+                "UserChangedMeanwhile",
+                format!("somebody else changed the user {name} while it was being changed here"),
+                "nothing; the next pass tries again",
+            ),
+            WriteError::Exists => Failure::new(
+                Side::Teleport,
+                Class::Conflict,
+                "UserExists",
+                format!("a user {name} exists already"),
+                "nothing; the next pass looks at it afresh",
+            ),
+            WriteError::RoleMissing(role) => Failure::new(
+                Side::Teleport,
+                Class::Configuration,
+                "RoleMissing",
+                format!("Teleport refused the user {name}: {role}"),
+                "make the role (tctl create), or take it out of users.roles",
+            ),
+        }
+    }
+}
+
+fn not_enforced(name: &str) -> Failure {
+    Failure::new(
+        Side::Teleport,
+        Class::Waiting,
+        "LockNotEnforced",
+        format!("the lock on {name} is stored but not yet enforced, so the account was not deleted"),
+        "nothing; the next pass finishes the job",
+    )
+}
+
+fn given_up() -> Failure {
+    Failure::new(
+        Side::Teleport,
+        Class::Transient,
+        "GaveUp",
+        "left for the next pass, because Teleport failed again and again",
+        "see the first errors of this pass",
+    )
+}

@@ -1,0 +1,107 @@
+//! What happens to our users when the resource is deleted (P15). Okta is not asked: the deletion is the order.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+
+use api::{
+    spec::{DeletionPolicy, RemovalAction},
+    status::Problem,
+};
+use jiff::Timestamp;
+
+use crate::{
+    apply::{MayWrite, Writer},
+    cluster::Cluster,
+    failure::Failure,
+    lock::lock_life,
+    observed::Observed,
+    people::Cause,
+    plan::Removal,
+    policy::Policy,
+    roster::Roster,
+};
+
+/// At most this many names and problems are kept.
+const MAX_LEFT: usize = 20;
+
+/// How the clean-up ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleanup {
+    /// Users locked.
+    pub locked: usize,
+    /// Users deleted.
+    pub deleted: usize,
+    /// Users left as they are, because something failed; at most 20 are named.
+    pub left: Vec<String>,
+    /// What failed; at most 20.
+    pub problems: Vec<Problem>,
+}
+
+/// Locks (and deletes) every user of ours, as `action` says; with `Orphan` nothing is read or written.
+///
+/// # Errors
+/// Teleport could not be reached or read; nothing was written then.
+pub async fn cleanup<C: Cluster>(
+    cluster: &C,
+    policy: &mut Policy,
+    action: DeletionPolicy,
+    pass: &str,
+    now: Timestamp,
+    may_write: MayWrite<'_>,
+) -> Result<Cleanup, Failure> {
+    policy.action = match action {
+        DeletionPolicy::Orphan => return Ok(Cleanup::default()),
+        DeletionPolicy::Lock => RemovalAction::LockOnly,
+        DeletionPolicy::Delete => RemovalAction::Delete,
+    };
+    let facts = cluster.prove_identity().await?;
+    let lock_life = lock_life(&cluster.roles().await?, policy.lock_margin)?;
+    let observed = Observed::read(cluster, &facts, policy, &Roster::default(), now).await?;
+    let removals = removals(&observed, policy);
+    let writer = Writer {
+        cluster,
+        facts: &facts,
+        policy,
+        lock_life,
+        now,
+        pass,
+        may_write,
+        writes: &AtomicU64::new(0),
+        written: &|| {},
+        failures: AtomicUsize::new(0),
+    };
+    let mut done = Cleanup::default();
+    for (name, ended) in writer.remove(&removals).await {
+        match ended {
+            Ok(crate::apply::Removed::Locked) => done.locked += 1,
+            Ok(crate::apply::Removed::Gone) => done.deleted += 1,
+            Err(failure) if done.left.len() < MAX_LEFT => {
+                done.problems.push(Problem {
+                    class: failure.class.as_str().into(),
+                    user: name.clone(),
+                    message: failure.message,
+                    remedy: failure.remedy,
+                });
+                done.left.push(name);
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(done)
+}
+
+fn removals(observed: &Observed, policy: &Policy) -> Vec<Removal> {
+    let mut removals: Vec<Removal> = observed
+        .ours()
+        .flat_map(|(okta_id, names)| names.iter().map(move |name| (okta_id, name)))
+        .filter(|(_, name)| !policy.exclude.is_match(name.as_ref()))
+        .map(|(okta_id, name)| Removal {
+            okta_id: okta_id.to_owned(),
+            name: name.to_string(),
+            cause: Cause::ResourceDeleted,
+            begun: false,
+            after_creation: false,
+        })
+        .collect();
+    removals.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    removals
+}

@@ -1,0 +1,514 @@
+//! One pass: read, desire, plan, guard, apply, report.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use api::{
+    spec::Mode,
+    status::{Memory, PendingPlan, UserCounts},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    apply::{Ended, MayWrite, Removed, Writer},
+    cluster::{Cluster, ClusterFacts, ConnectorLookup},
+    confirm::{Confirmation, confirm},
+    desired::field_changes,
+    directory::{Directory, Organisation, PeopleSource},
+    failure::{Class, Failure, Side},
+    guard::{self, Ruling},
+    lock::lock_life,
+    observed::Observed,
+    people::{Cause, People},
+    plan::{Plan, Removal, Situation, UpdateKind, count, plan},
+    policy::Policy,
+    report::{Change, Outcome, Read, Report},
+    roster::Roster,
+};
+
+/// How far a pass has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many people have been read.
+    Reading {
+        /// People.
+        people: usize,
+    },
+    /// So many users of all that need it have been written.
+    Writing {
+        /// Written.
+        done: usize,
+        /// To be written.
+        total: usize,
+    },
+}
+
+/// One full pass, with all it has to know.
+pub struct Pass<'a> {
+    /// The settings.
+    pub policy: &'a Policy,
+    /// What former passes left to know (`status.memory`).
+    pub memory: Memory,
+    /// What was held until now (`status.pendingPlan`).
+    pub pending: Option<PendingPlan>,
+    /// Id of the organisation that was seen first (`status.okta.orgID`); empty at the first pass.
+    pub pinned_org: &'a str,
+    /// Who had which account after the last pass of this process.
+    pub roster: Roster,
+    /// Now.
+    pub started: Timestamp,
+    /// Id of the pass, for lock messages, logs and status.
+    pub id: String,
+    /// Asked before every write (P8).
+    pub may_write: MayWrite<'a>,
+    /// Whether the report lists every change.
+    pub detail: bool,
+    /// Told how far the pass has come.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// What is known before people are read.
+struct Ground {
+    cluster: ClusterFacts,
+    organisation: Organisation,
+    source: PeopleSource,
+    lock_life: SignedDuration,
+}
+
+impl Pass<'_> {
+    /// Runs the pass. Every outcome is in the report; nothing is thrown away.
+    pub async fn run<D: Directory, C: Cluster>(self, directory: &D, cluster: &C) -> Report {
+        let mut report = self.empty_report();
+        let calls = directory.calls();
+        if let Err(failure) = self.try_run(directory, cluster, &mut report).await {
+            report.failed("", &failure);
+            report.outcome = Outcome::Refused;
+            report.failure = Some(failure);
+        }
+        report.okta_calls = directory.calls().saturating_sub(calls);
+        report
+    }
+
+    fn empty_report(&self) -> Report {
+        Report {
+            id: self.id.clone(),
+            started: self.started,
+            outcome: Outcome::Succeeded,
+            read: Read::NotBegun,
+            failure: None,
+            counts: UserCounts::default(),
+            problems: Vec::new(),
+            problem_count: 0,
+            pending: self.pending.clone(),
+            approval: None,
+            warnings: Vec::new(),
+            okta_calls: 0,
+            organisation: None,
+            cluster: None,
+            lock_life: None,
+            memory: self.memory.clone(),
+            roster: self.roster.clone(),
+            changes: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    async fn try_run<D: Directory, C: Cluster>(
+        &self,
+        directory: &D,
+        cluster: &C,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let ground = self.ground(directory, cluster, report).await?;
+        let observed = Observed::read(cluster, &ground.cluster, self.policy, &self.roster, self.started).await?;
+        let progress = |people| (self.progress)(Progress::Reading { people });
+        let mode = ground.cluster.origin_mode;
+        let people = People::read(directory, &ground.source, self.policy, mode, &observed, &progress).await;
+        report.read = people.read.clone();
+        let mut plan = plan(Situation {
+            policy: self.policy,
+            observed: &observed,
+            people: &people,
+            mode,
+            lock_life: ground.lock_life,
+            now: self.started,
+        });
+        self.note_plan(&mut plan, &people, report);
+        let removals = std::mem::take(&mut plan.removals);
+        let removals = self.guard(directory, &ground, &observed, &people, removals, report).await;
+        if people.read == Read::Complete {
+            report.memory.people = count(people.len());
+        } else {
+            // P1: a read that did not reach its end adds and updates at most.
+            plan.suspensions.clear();
+        }
+        if self.detail {
+            self.describe(cluster, &plan, &people, &removals, report).await;
+        }
+        if self.policy.mode == Mode::Preview {
+            report.memory = self.memory.clone();
+            report.outcome = if report.failure.is_some() { Outcome::Partial } else { Outcome::Previewed };
+            return Ok(());
+        }
+        self.apply(cluster, &ground, &plan, &people, &removals, report).await;
+        Ok(())
+    }
+
+    /// Proves both sides before anything else: our own identity, the roles, the life of a lock, the organisation, the app.
+    async fn ground<D: Directory, C: Cluster>(
+        &self,
+        directory: &D,
+        cluster: &C,
+        report: &mut Report,
+    ) -> Result<Ground, Failure> {
+        let facts = cluster.prove_identity().await?;
+        report.cluster = Some(facts.clone());
+        let roles = cluster.roles().await?;
+        for wanted in &self.policy.roles {
+            if !roles.iter().any(|role| role.name == *wanted) {
+                return Err(Failure::new(
+                    Side::Teleport,
+                    Class::Configuration,
+                    "RoleMissing",
+                    format!("the role {wanted:?} of users.roles does not exist on the cluster {}", facts.name),
+                    "make the role (tctl create), or name another in users.roles; okta-requester exists on Enterprise clusters only",
+                ));
+            }
+        }
+        let lock_life = lock_life(&roles, self.policy.lock_margin)?;
+        report.lock_life = Some(lock_life);
+        let source = self.policy.source(self.connector_app(cluster, report).await?)?;
+        let organisation = directory.organisation(&source).await?;
+        guard::same_organisation(&organisation, self.pinned_org)?;
+        report.warnings.extend(organisation.warnings.iter().cloned());
+        report.organisation = Some(organisation.clone());
+        Ok(Ground { cluster: facts, organisation, source, lock_life })
+    }
+
+    /// The app that the connector names. A connector that cannot be seen stops nothing as long as `scope.appID` is given:
+    /// Community Edition has none, and the system role may not read it.
+    async fn connector_app<C: Cluster>(&self, cluster: &C, report: &mut Report) -> Result<Option<String>, Failure> {
+        let name = &self.policy.connector;
+        match cluster.connector(name).await? {
+            ConnectorLookup::Found { app_id } => {
+                if let (Some(theirs), Some(ours)) = (&app_id, &self.policy.app_id)
+                    && theirs != ours
+                {
+                    report.warnings.push(format!(
+                        "scope.appID is {ours}, but the connector {name:?} belongs to the Okta app {theirs}"
+                    ));
+                }
+                Ok(app_id)
+            }
+            ConnectorLookup::Missing => {
+                report.warnings.push(format!(
+                    "Teleport has no SAML connector {name:?}: people cannot log in through it until there is one"
+                ));
+                Ok(None)
+            }
+            ConnectorLookup::Unreadable(why) => {
+                report.warnings.push(format!("the SAML connector {name:?} could not be read: {why}"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
+        report.counts = plan.counts;
+        if people.read == Read::Complete {
+            report.roster = std::mem::take(&mut plan.roster);
+        }
+        for obstacle in &plan.obstacles {
+            report.problem(obstacle.class, &obstacle.user, &obstacle.message, &obstacle.remedy);
+        }
+        for creation in &plan.creations {
+            self.note_left_out(people, &creation.okta_id, report);
+        }
+        for update in &plan.updates {
+            self.note_left_out(people, &update.okta_id, report);
+        }
+    }
+
+    fn note_left_out(&self, people: &People, okta_id: &str, report: &mut Report) {
+        let Some(desired) = people.changed(okta_id).filter(|desired| !desired.left_out.is_empty()) else { return };
+        report.problem(
+            Class::Configuration,
+            &desired.name,
+            format!(
+                "traits left out because a user holds at most {} bytes of them: {}",
+                crate::traits::MAX_BYTES,
+                desired.left_out.join(", ")
+            ),
+            format!("leave large attributes out by users.traits.exclude in {}", self.policy.owner),
+        );
+    }
+
+    /// The removals that may happen.
+    async fn guard<D: Directory>(
+        &self,
+        directory: &D,
+        ground: &Ground,
+        observed: &Observed,
+        people: &People,
+        removals: Vec<Removal>,
+        report: &mut Report,
+    ) -> Vec<Removal> {
+        let app = ground.organisation.app.as_ref();
+        if let Some(refusal) = guard::refusal(&people.read, people.len(), observed.owned(), &self.memory, app) {
+            report.failed("", &refusal);
+            report.outcome = Outcome::Partial;
+            report.failure = Some(refusal);
+            return Vec::new();
+        }
+        let confirmed = self.confirmed(directory, ground, removals, report).await;
+        match guard::brake(&confirmed, observed.owned(), self.policy, &self.memory, self.pending.as_ref(), self.started)
+        {
+            Ruling::Go(approval) => {
+                report.pending = None;
+                self.note_approval(approval, report);
+                if report.outcome == Outcome::Succeeded {
+                    report.memory.scope_hash.clone_from(&self.policy.scope_hash);
+                }
+                confirmed
+            }
+            Ruling::Hold(pending) => {
+                self.note_unfitting_approval(&pending, report);
+                report.counts.held = pending.removals;
+                report.outcome = Outcome::Held;
+                report.pending = Some(*pending);
+                confirmed.into_iter().filter(|removal| removal.begun).collect()
+            }
+        }
+    }
+
+    async fn confirmed<D: Directory>(
+        &self,
+        directory: &D,
+        ground: &Ground,
+        removals: Vec<Removal>,
+        report: &mut Report,
+    ) -> Vec<Removal> {
+        let mut confirmed = Vec::new();
+        for answer in confirm(directory, &ground.source, self.policy, removals).await {
+            match answer {
+                Confirmation::Confirmed(removal) => confirmed.push(removal),
+                Confirmation::Denied(removal) => {
+                    report.roster.note(&removal.okta_id, &removal.name);
+                    report.problem(
+                        Class::Transient,
+                        &removal.name,
+                        format!("{} was missing from Okta's list, but Okta says by id that the person belongs; nothing was done", removal.name),
+                        "nothing; if it stays so, check the resource set of the API Services app's admin role",
+                    );
+                }
+                Confirmation::Unanswered(removal, failure) => {
+                    report.roster.note(&removal.okta_id, &removal.name);
+                    report.counts.failed += 1;
+                    report.outcome = Outcome::Partial;
+                    report.failed(&removal.name, &failure);
+                }
+            }
+        }
+        confirmed
+    }
+
+    fn note_approval(&self, approval: Option<String>, report: &mut Report) {
+        match approval {
+            Some(hash) => {
+                report.approval = Some(format!("the approval of plan {hash} was used"));
+                report.memory.used_approval = hash;
+            }
+            None if !self.policy.approvals.is_empty() && self.pending.is_some() => {
+                report.approval = Some("the held plan needs no approval any more".into());
+            }
+            None => {}
+        }
+    }
+
+    fn note_unfitting_approval(&self, pending: &PendingPlan, report: &mut Report) {
+        let fresh = self.policy.approvals.iter().find(|hash| **hash != self.memory.used_approval);
+        report.approval = match fresh {
+            Some(hash) if *hash == pending.hash => {
+                Some(format!("the approval of plan {hash} came after the plan had expired; approve it anew"))
+            }
+            Some(hash) => {
+                Some(format!("the approval of plan {hash} does not fit the plan that is held now ({})", pending.hash))
+            }
+            None => None,
+        };
+    }
+
+    /// Lists every change, for a preview or the command line.
+    async fn describe<C: Cluster>(
+        &self,
+        cluster: &C,
+        plan: &Plan,
+        people: &People,
+        removals: &[Removal],
+        report: &mut Report,
+    ) {
+        let mut changes = Vec::new();
+        let mut note = |action, okta_id: &str, user: &str, why: String, fields| {
+            changes.push(Change { action, user: user.into(), okta_id: okta_id.into(), why, applies: true, fields });
+        };
+        for creation in &plan.creations {
+            let (action, why) = match &creation.renamed_from {
+                Some(old) => ("rename", format!("goes under this name now, was {old}")),
+                None => ("create", "belongs, and has no user yet".into()),
+            };
+            note(action, &creation.okta_id, &creation.name, why, Vec::new());
+        }
+        for update in &plan.updates {
+            let fields = match (cluster.user(&update.name).await, people.changed(&update.okta_id)) {
+                (Ok(Some(user)), Some(desired)) => {
+                    desired.edit(&user).map(|edit| field_changes(&user, &edit)).unwrap_or_default()
+                }
+                _ => Vec::new(),
+            };
+            note("update", &update.okta_id, &update.name, update.kind.words().into(), fields);
+        }
+        for suspension in &plan.suspensions {
+            note("lock", &suspension.okta_id, &suspension.name, "suspended in Okta".into(), Vec::new());
+        }
+        for lift in &plan.lifts {
+            note("unlock", &lift.okta_id, &lift.name, "belongs (again)".into(), Vec::new());
+        }
+        for removal in removals {
+            note("remove", &removal.okta_id, &removal.name, removal.cause.words(), Vec::new());
+        }
+        report.changes = changes;
+    }
+
+    /// Locks and deletions first, the mass of creations and updates after them.
+    async fn apply<C: Cluster>(
+        &self,
+        cluster: &C,
+        ground: &Ground,
+        plan: &Plan,
+        people: &People,
+        removals: &[Removal],
+        report: &mut Report,
+    ) {
+        let (calls, done) = (AtomicU64::new(0), AtomicUsize::new(0));
+        let total = plan.creations.len() + plan.updates.len();
+        let written = || (self.progress)(Progress::Writing { done: done.fetch_add(1, Ordering::Relaxed) + 1, total });
+        let writer = Writer {
+            cluster,
+            facts: &ground.cluster,
+            policy: self.policy,
+            lock_life: ground.lock_life,
+            now: self.started,
+            pass: &self.id,
+            may_write: self.may_write,
+            writes: &calls,
+            written: &written,
+            failures: AtomicUsize::new(0),
+        };
+        let (after_creation, at_once): (Vec<Removal>, Vec<Removal>) =
+            removals.iter().cloned().partition(|removal| removal.after_creation);
+        let mut fresh = Self::note_removals(&at_once, writer.remove(&at_once).await, report);
+        for (name, ended) in writer.suspend(&plan.suspensions).await {
+            if note(&name, ended, report).is_some() {
+                report.counts.locked += 1;
+            }
+        }
+        for (name, ended) in writer.lift(&plan.lifts).await {
+            if note(&name, ended, report).is_some() {
+                report.counts.locked -= 1;
+            }
+        }
+        self.create(&writer, plan, people, report).await;
+        self.update(&writer, plan, people, report).await;
+        // P12: the old account goes only when the new one stands.
+        let made: Vec<Removal> =
+            after_creation.into_iter().filter(|removal| report.roster.name(&removal.okta_id).is_some()).collect();
+        fresh += Self::note_removals(&made, writer.remove(&made).await, report);
+        guard::tally(&mut report.memory, fresh, self.started);
+        report.writes = calls.load(Ordering::Relaxed);
+        if report.counts.failed > 0 {
+            report.outcome = Outcome::Partial;
+        }
+    }
+
+    async fn create<C: Cluster>(&self, writer: &Writer<'_, C>, plan: &Plan, people: &People, report: &mut Report) {
+        for (creation, (name, ended)) in plan.creations.iter().zip(writer.create(&plan.creations, people).await) {
+            let Some(carried) = note(&name, ended, report) else {
+                report.roster.forget(&creation.okta_id);
+                continue;
+            };
+            report.counts.synced += 1;
+            if creation.renamed_from.is_some() {
+                report.counts.renamed += 1;
+            } else {
+                report.counts.created += 1;
+            }
+            report.counts.locked -= count(creation.lift.len());
+            if !carried.refused.is_empty() {
+                report.warnings.push(format!(
+                    "{name} was renamed; roles given to the old user by hand lie above the ceiling and were not given again: {}",
+                    carried.refused.join(", ")
+                ));
+            }
+        }
+    }
+
+    async fn update<C: Cluster>(&self, writer: &Writer<'_, C>, plan: &Plan, people: &People, report: &mut Report) {
+        for (update, (name, ended)) in plan.updates.iter().zip(writer.update(&plan.updates, people).await) {
+            let Some(changed) = note(&name, ended, report) else { continue };
+            report.counts.synced += 1;
+            match update.kind {
+                _ if !changed => {}
+                UpdateKind::Drifted => report.counts.drifted += 1,
+                UpdateKind::Changed | UpdateKind::Adopted => report.counts.updated += 1,
+            }
+        }
+    }
+
+    /// Notes how removals ended; answers how many new ones count for the brake.
+    fn note_removals(removals: &[Removal], ended: Vec<Ended<Removed>>, report: &mut Report) -> usize {
+        let mut fresh = 0;
+        for (removal, (name, ended)) in removals.iter().zip(ended) {
+            // A lock that was made counts, whether or not the account has gone yet.
+            let locked = match &ended {
+                Ok(_) => true,
+                Err(failure) => failure.reason == "LockNotEnforced",
+            };
+            if locked && !removal.begun {
+                fresh += 1;
+                report.counts.locked += 1;
+            }
+            if note(&name, ended, report).is_some() {
+                // P12: a rename is counted where the new account is made, once.
+                if !matches!(removal.cause, Cause::Renamed(_)) {
+                    report.counts.removed += 1;
+                }
+            } else {
+                report.roster.note_if_absent(&removal.okta_id, &name);
+            }
+        }
+        fresh
+    }
+}
+
+/// Notes how the change of one user ended.
+fn note<T>(name: &str, ended: Result<T, Failure>, report: &mut Report) -> Option<T> {
+    match ended {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            report.counts.failed += 1;
+            report.failed(name, &failure);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pass runs on a multi-threaded runtime.
+    #[allow(dead_code)]
+    fn a_pass_can_be_sent<D: Directory, C: Cluster>(pass: Pass<'_>, directory: &D, cluster: &C) {
+        fn is_send<T: Send>(_: T) {}
+        is_send(pass.run(directory, cluster));
+    }
+}

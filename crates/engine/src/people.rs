@@ -1,0 +1,259 @@
+//! The people of the source, read page by page, each judged once and then kept as three words: id, name, judgement.
+//! Only for those whose user has to be made or changed is the desired user kept whole.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::StreamExt as _;
+
+use crate::{
+    belonging::{self, Belonging},
+    cluster::OriginMode,
+    desired::{DesiredUser, desired},
+    directory::{Directory, PeopleSource},
+    name,
+    observed::Observed,
+    ownership::Ownership,
+    person::Person,
+    policy::Policy,
+    report::Read,
+};
+
+/// Why somebody leaves, or an account goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Not in a list that was read to its end; not yet confirmed.
+    Absent,
+    /// Deactivated in Okta.
+    Deactivated,
+    /// Deleted in Okta.
+    Deleted,
+    /// No longer assigned to the app (or a member of the groups).
+    Unassigned,
+    /// In none of the groups that narrow the scope.
+    OutOfGroup,
+    /// The filter says no.
+    OutOfFilter,
+    /// Suspended, and `users.suspended` is `Remove`.
+    Suspended,
+    /// The person goes under this other name now.
+    Renamed(String),
+    /// The `OktaUserSync` was deleted, with a `deletionPolicy` that says so.
+    ResourceDeleted,
+}
+
+impl Cause {
+    /// In words, for locks, plans and logs.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Absent => "not listed any more".into(),
+            Self::Deactivated => "deactivated in Okta".into(),
+            Self::Deleted => "deleted in Okta".into(),
+            Self::Unassigned => "no longer assigned in Okta".into(),
+            Self::OutOfGroup => "in none of the groups any more".into(),
+            Self::OutOfFilter => "outside the filter".into(),
+            Self::Suspended => "suspended in Okta".into(),
+            Self::Renamed(to) => format!("renamed to {to} in Okta"),
+            Self::ResourceDeleted => "the OktaUserSync was deleted".into(),
+        }
+    }
+}
+
+/// What is to become of a listed person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Belongs.
+    Member {
+        /// Whether the person is suspended (and `users.suspended` is not `Ignore`).
+        suspended: bool,
+    },
+    /// Has left.
+    Leaver(Cause),
+    /// Is left exactly as they are, and why.
+    Keep(String),
+    /// Is on the exclusion list.
+    Excluded,
+}
+
+/// What is to become of `person`.
+pub fn judge(person: &Person, policy: &Policy, is_member: impl FnOnce(&str) -> bool) -> Judgement {
+    if person.user_name.as_deref().is_some_and(|name| policy.exclude.is_match(name)) {
+        return Judgement::Excluded;
+    }
+    let suspended = match belonging::of(person) {
+        Belonging::Deactivated => return Judgement::Leaver(Cause::Deactivated),
+        Belonging::Unassigned => return Judgement::Leaver(Cause::Unassigned),
+        Belonging::Unknown(state) => return Judgement::Keep(format!("{state} is not known to this version")),
+        Belonging::Suspended => policy.suspended != api::spec::Suspended::Ignore,
+        Belonging::Present => false,
+    };
+    if !policy.narrowing_groups().is_empty() && !is_member(&person.id) {
+        return Judgement::Leaver(Cause::OutOfGroup);
+    }
+    match policy.filter.as_ref().map(|filter| filter.matches(person)) {
+        Some(Ok(false)) => return Judgement::Leaver(Cause::OutOfFilter),
+        Some(Err(why)) => return Judgement::Keep(why),
+        Some(Ok(true)) | None => {}
+    }
+    match person.user_name.as_deref() {
+        None => Judgement::Keep("Okta shows no user name for the person".into()),
+        Some(name) => match name::refusal(name) {
+            Some(why) => Judgement::Keep(format!("the user name cannot be given: {why}")),
+            None => Judgement::Member { suspended },
+        },
+    }
+}
+
+/// One person.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// User name; empty when Okta shows none.
+    pub name: Box<str>,
+    /// What is to become of them.
+    pub judgement: Judgement,
+}
+
+/// Everybody who was listed.
+#[derive(Debug)]
+pub struct People {
+    /// How far the list was read.
+    pub read: Read,
+    entries: HashMap<Box<str>, Entry>,
+    changed: HashMap<Box<str>, DesiredUser>,
+    /// Lower-cased user names of members, with how many people have each.
+    names: HashMap<Box<str>, u32>,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self { read: Read::NotBegun, entries: HashMap::new(), changed: HashMap::new(), names: HashMap::new() }
+    }
+}
+
+impl People {
+    /// Reads everybody in `source`. A failure on the way leaves what was read, and says where it ended.
+    pub async fn read<D: Directory>(
+        directory: &D,
+        source: &PeopleSource,
+        policy: &Policy,
+        mode: OriginMode,
+        observed: &Observed,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Self {
+        let mut people = Self::default();
+        let members = match policy.narrowing_groups() {
+            [] => HashSet::new(),
+            groups => match directory.members(groups).await {
+                Ok(members) => members,
+                Err(why) => {
+                    people.read = Read::Incomplete { page: 0, why };
+                    return people;
+                }
+            },
+        };
+        let mut pages = directory.people(source);
+        let mut page_number = 0;
+        people.read = Read::Incomplete { page: 1, why: ended_early() };
+        while let Some(page) = pages.next().await {
+            page_number += 1;
+            match page {
+                Ok(page) => {
+                    for person in &page.items {
+                        people.note(person, policy, mode, observed, |id| members.contains(id));
+                    }
+                    progress(people.entries.len());
+                    people.read = if page.last {
+                        Read::Complete
+                    } else {
+                        Read::Incomplete { page: page_number + 1, why: ended_early() }
+                    };
+                }
+                Err(why) => {
+                    people.read = Read::Incomplete { page: page_number, why };
+                    break;
+                }
+            }
+        }
+        people
+    }
+
+    /// Adds one person; a second sighting of the same id is passed over.
+    pub fn note(
+        &mut self,
+        person: &Person,
+        policy: &Policy,
+        mode: OriginMode,
+        observed: &Observed,
+        is_member: impl FnOnce(&str) -> bool,
+    ) {
+        if self.entries.contains_key(person.id.as_str()) {
+            return;
+        }
+        let judgement = judge(person, policy, is_member);
+        let name = person.user_name.as_deref().unwrap_or_default();
+        if let Judgement::Member { .. } = judgement {
+            *self.names.entry(name.to_lowercase().into()).or_default() += 1;
+            let desired = desired(person, name, policy, mode);
+            let unchanged = observed.user(name).is_some_and(|row| {
+                row.digest == desired.digest()
+                    && !row.drifted
+                    && matches!(&row.ownership, Ownership::Ours { okta_id } if *okta_id == person.id)
+            });
+            if !unchanged {
+                self.changed.insert(person.id.as_str().into(), desired);
+            }
+        }
+        self.entries.insert(person.id.as_str().into(), Entry { name: name.into(), judgement });
+    }
+
+    /// The person with that Okta id.
+    #[must_use]
+    pub fn get(&self, okta_id: &str) -> Option<&Entry> {
+        self.entries.get(okta_id)
+    }
+
+    /// Everybody: Okta id and entry.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(id, entry)| (id.as_ref(), entry))
+    }
+
+    /// The user that the person should have, if it has to be made or changed.
+    #[must_use]
+    pub fn changed(&self, okta_id: &str) -> Option<&DesiredUser> {
+        self.changed.get(okta_id)
+    }
+
+    /// Whether several members share that user name (letter case aside: Okta holds such names for equal).
+    #[must_use]
+    pub fn shared(&self, name: &str) -> bool {
+        self.names.get(name.to_lowercase().as_str()).is_some_and(|count| *count > 1)
+    }
+
+    /// Whether any member goes under that very name.
+    #[must_use]
+    pub fn wanted(&self, name: &str) -> bool {
+        self.names.contains_key(name.to_lowercase().as_str())
+    }
+
+    /// How many people were listed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nobody was listed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn ended_early() -> crate::failure::Failure {
+    crate::failure::Failure::new(
+        crate::failure::Side::Okta,
+        crate::failure::Class::Transient,
+        "ListIncomplete",
+        "Okta's list of people ended before its last page",
+        "nobody is removed; the next pass reads it again",
+    )
+}
