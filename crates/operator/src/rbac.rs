@@ -1,0 +1,35 @@
+//! What the operator may do in Kubernetes: each rule with the call that needs it, and none beside. The chart's
+//! ClusterRole is held to this list by a test.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+/// Rules for the namespaces whose resources are served (a ClusterRole, or a Role in each of them).
+#[must_use]
+pub fn rules() -> Vec<PolicyRule> {
+    vec![
+        // list, watch: the controller's own watch. patch: the finalizer. get: the version that this write is made on.
+        rule("usersync.dev", "oktausersyncs", &["get", "list", "patch", "watch"]),
+        // The one status write of a pass (server-side apply).
+        rule("usersync.dev", "oktausersyncs/status", &["patch"]),
+        // get: the key and the identity, by name, at the moment of use. list, watch: metadata only, so that a mended
+        // Secret starts a pass.
+        rule("", "secrets", &["get", "list", "watch"]),
+        // patch: equal events are counted in one.
+        rule("events.k8s.io", "events", &["create", "patch"]),
+    ]
+}
+
+/// Rules for the operator's own namespace: the Lease of its leader election.
+#[must_use]
+pub fn own_rules() -> Vec<PolicyRule> {
+    vec![rule("coordination.k8s.io", "leases", &["create", "get", "update"])]
+}
+
+fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(vec![resource.to_owned()]),
+        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
+        ..PolicyRule::default()
+    }
+}

@@ -1,0 +1,135 @@
+//! Where the bytes behind a `SecretKeyRef` come from: the cluster, or manifests and files on a command line.
+
+use std::{collections::BTreeMap, future::Future};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use secrecy::SecretSlice;
+
+use crate::kubernetes::{ApiError, within_limit};
+
+/// Bytes that are wiped when dropped and never shown (P16).
+pub type SecretBytes = SecretSlice<u8>;
+
+/// Why a key of a Secret could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// There is no Secret of that name.
+    #[error("the Secret does not exist")]
+    NoSecret,
+    /// The Secret has no such key; with the keys that it has.
+    #[error("the Secret has no such key; it has: {}", if .0.is_empty() { "none".to_owned() } else { .0.join(", ") })]
+    NoKey(Vec<String>),
+    /// This operator may not read Secrets there.
+    #[error("this operator may not read the Secret: {0}")]
+    Forbidden(String),
+    /// The Kubernetes API could not be asked.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A source of secrets.
+pub trait Secrets: Send + Sync {
+    /// The bytes under `key` of the Secret `name` in `namespace`.
+    fn get(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> impl Future<Output = Result<SecretBytes, SecretError>> + Send;
+}
+
+/// The Secrets of a cluster, each read by name at the moment of use and kept nowhere.
+#[derive(Clone)]
+pub struct KubeSecrets {
+    client: Client,
+}
+
+impl KubeSecrets {
+    /// Reads with the rights of `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Secrets for KubeSecrets {
+    async fn get(&self, namespace: &str, name: &str, key: &str) -> Result<SecretBytes, SecretError> {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        let secret = within_limit(api.get(name)).await.map_err(|error| match error {
+            error if error.is_not_found() => SecretError::NoSecret,
+            ApiError::Refused(kube::Error::Api(status)) if status.code == 403 => SecretError::Forbidden(status.message),
+            other => SecretError::Unavailable(other.to_string()),
+        })?;
+        let mut data = secret.data.unwrap_or_default();
+        match data.remove(key) {
+            Some(bytes) => Ok(bytes.0.into()),
+            None => Err(SecretError::NoKey(data.into_keys().collect())),
+        }
+    }
+}
+
+/// Secrets of manifests and files, for a pass without Kubernetes.
+#[derive(Default)]
+pub struct MapSecrets {
+    secrets: BTreeMap<(String, String), BTreeMap<String, SecretBytes>>,
+}
+
+impl MapSecrets {
+    /// Adds the Secrets of manifests. One without namespace counts as in `namespace`; `stringData` wins over `data`, as
+    /// in the API server.
+    #[must_use]
+    pub fn from_manifests(manifests: impl IntoIterator<Item = Secret>, namespace: &str) -> Self {
+        let mut all = Self::default();
+        for secret in manifests {
+            let namespace = secret.metadata.namespace.as_deref().unwrap_or(namespace).to_owned();
+            let name = secret.metadata.name.unwrap_or_default();
+            for (key, bytes) in secret.data.unwrap_or_default() {
+                all.insert(&namespace, &name, &key, bytes.0);
+            }
+            for (key, text) in secret.string_data.unwrap_or_default() {
+                all.insert(&namespace, &name, &key, text.into_bytes());
+            }
+        }
+        all
+    }
+
+    /// Adds one key of one Secret, such as the content of a file that stands in for it.
+    pub fn insert(&mut self, namespace: &str, name: &str, key: &str, bytes: Vec<u8>) {
+        let secret = self.secrets.entry((namespace.to_owned(), name.to_owned())).or_default();
+        secret.insert(key.to_owned(), bytes.into());
+    }
+}
+
+impl Secrets for MapSecrets {
+    async fn get(&self, namespace: &str, name: &str, key: &str) -> Result<SecretBytes, SecretError> {
+        let found = self.secrets.get(&(namespace.to_owned(), name.to_owned())).ok_or(SecretError::NoSecret)?;
+        found.get(key).cloned().ok_or_else(|| SecretError::NoKey(found.keys().cloned().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use kube::api::ObjectMeta;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn manifests_answer_as_a_cluster_would() {
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some("key".into()), ..ObjectMeta::default() },
+            data: Some([("a".into(), ByteString(b"from data".to_vec()))].into()),
+            string_data: Some([("b".into(), "from text".into()), ("a".into(), "wins".into())].into()),
+            ..Secret::default()
+        };
+        let secrets = MapSecrets::from_manifests([secret], "home");
+        assert_eq!(secrets.get("home", "key", "a").await.unwrap().expose_secret(), b"wins");
+        assert_eq!(secrets.get("home", "key", "b").await.unwrap().expose_secret(), b"from text");
+        assert!(matches!(secrets.get("away", "key", "a").await, Err(SecretError::NoSecret)));
+        let error = secrets.get("home", "key", "c").await.unwrap_err();
+        assert_eq!(error.to_string(), "the Secret has no such key; it has: a, b");
+        assert!(!format!("{:?}", secrets.get("home", "key", "a").await).contains("wins"));
+    }
+}
