@@ -411,3 +411,46 @@ pub(crate) fn missing_role(message: &str) -> Option<&str> {
     let name = message.split("role ").nth(1)?.split(" is not found").next()?;
     Some(name.trim_matches(['"', '\'', '`'])).filter(|name| !name.is_empty() && !name.contains(' '))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(call: Call, code: Code, message: &str) -> TeleportError {
+        CallError::Answer(code, message.to_owned()).explain(call, "bot-sync")
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_code_and_where_it_does_not_suffice_by_text() {
+        let table = [
+            (Code::InvalidArgument, r#"Must be Okta service to set "okta" origin"#, "OriginRefused"),
+            (Code::InvalidArgument, "Okta origin may not be changed", "OriginRefused"),
+            (Code::InvalidArgument, r#"Okta service must supply "okta" origin"#, "OriginRefused"),
+            (Code::InvalidArgument, r#"invalid label key: "A b""#, "TeleportRefused"),
+            (Code::PermissionDenied, "access denied\n\tuser \"bot-sync\" not found", "IdentityDeleted"),
+            (Code::PermissionDenied, "access denied\n\tuser \"ada\" not found", "PermissionMissing"),
+            (Code::ResourceExhausted, "too many", "TeleportBusy"),
+            (Code::Unimplemented, "unknown method", "TeleportTooOld"),
+            (Code::Unauthenticated, "who?", "IdentityRefused"),
+            (Code::Unavailable, "starting", "TeleportError"),
+            (Code::Unknown, "boom", "TeleportError"),
+        ];
+        for (code, message, reason) in table {
+            assert_eq!(explained(Call::UpdateUser, code, message).reason(), reason, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_missing_role_is_named() {
+        assert_eq!(missing_role("role okta-requester is not found"), Some("okta-requester"));
+        assert_eq!(missing_role("\trole \"a b\" is not found"), None);
+        assert_eq!(missing_role("ERROR: role \"dev\" is not found\n"), Some("dev"));
+        assert_eq!(missing_role("user \"x\" not found"), None);
+    }
+
+    #[test]
+    fn long_and_broken_texts_are_tidied() {
+        let error = explained(Call::UpdateUser, Code::Unknown, &"ä\n\t".repeat(2000));
+        assert!(error.to_string().chars().count() < 600 && !error.to_string().contains('\n'));
+    }
+}

@@ -153,3 +153,77 @@ impl TeleportClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::lock::lock_name;
+    use jiff::Timestamp;
+    use prost::Message as _;
+
+    use super::*;
+
+    fn lock() -> Lock {
+        Lock {
+            name: lock_name("ns/a", "00u1", "ada"),
+            user: "ada".into(),
+            message: "left".into(),
+            expires: Some("2026-11-26T12:00:00.5Z".parse().unwrap()),
+            created: None,
+            ours: Some(Mark {
+                owner: "ns/a".into(),
+                org_url: "https://acme.okta.com".into(),
+                okta_id: "00u1".into(),
+                reason: LockReason::Suspended,
+            }),
+        }
+    }
+
+    #[test]
+    fn p10_both_expiries_are_written() {
+        let encoded = encode(&lock(), OriginMode::Bot);
+        let (metadata, spec) = (encoded.metadata.clone().unwrap(), encoded.spec.clone().unwrap());
+        assert_eq!(instant::read(metadata.expires.as_ref()), lock().expires);
+        assert_eq!(instant::read(spec.expires.as_ref()), lock().expires);
+        assert_eq!((encoded.kind.as_str(), encoded.version.as_str()), ("lock", "v2"));
+        assert_eq!(spec.target.unwrap(), types::LockTarget { user: "ada".into(), ..Default::default() });
+        let for_ever = encode(&Lock { expires: None, ..lock() }, OriginMode::Bot);
+        assert_eq!((for_ever.metadata.unwrap().expires, for_ever.spec.unwrap().expires), (None, None));
+    }
+
+    #[test]
+    fn a_lock_makes_the_round_trip_over_the_wire() {
+        let wire = encode(&lock(), OriginMode::Bot).encode_to_vec();
+        assert_eq!(decode(types::LockV2::decode(&wire[..]).unwrap()), lock());
+    }
+
+    #[test]
+    fn the_system_role_alone_writes_the_origin() {
+        let origin = |mode| encode(&lock(), mode).metadata.unwrap().labels.get(label::ORIGIN).cloned();
+        assert_eq!(origin(OriginMode::Bot), None);
+        assert_eq!(origin(OriginMode::Okta).as_deref(), Some("okta"));
+    }
+
+    #[test]
+    fn p6_a_lock_is_ours_by_name_and_labels_together() {
+        let ours = encode(&lock(), OriginMode::Bot);
+        let mut renamed = ours.clone();
+        renamed.metadata.as_mut().unwrap().name = "scim-1".into();
+        assert_eq!(decode(renamed).ours, None);
+        for key in [OWNER_LABEL, OKTA_ORG_LABEL, OKTA_USER_ID_LABEL, LOCK_REASON_LABEL] {
+            let mut bare = ours.clone();
+            bare.metadata.as_mut().unwrap().labels.remove(key);
+            assert_eq!(decode(bare).ours, None, "{key}");
+        }
+        let role = types::LockV2 {
+            spec: Some(types::LockSpecV2 {
+                target: Some(types::LockTarget { role: "dev".into(), ..Default::default() }),
+                expires: Some(teleport_proto::time::go_zero()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let read = decode(role);
+        assert_eq!((read.user.as_str(), read.expires, read.ours), ("", None, None));
+        assert!(Lock { expires: None, ..lock() }.in_force(Timestamp::now()));
+    }
+}

@@ -62,3 +62,26 @@ impl TeleportClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ttl_is_nanoseconds_and_nothing_means_none() {
+        let role = |max_session_ttl| {
+            decode(types::RoleV6 {
+                spec: Some(types::RoleSpecV6 {
+                    options: Some(types::RoleOptions { max_session_ttl, ..types::RoleOptions::default() }),
+                    ..types::RoleSpecV6::default()
+                }),
+                ..types::RoleV6::default()
+            })
+            .max_session_ttl
+        };
+        assert_eq!(role(30 * 3_600_000_000_000), Some(SignedDuration::from_hours(30)));
+        assert_eq!(role(0), None);
+        assert_eq!(role(-1), None);
+        assert_eq!(decode(types::RoleV6::default()).max_session_ttl, None);
+    }
+}

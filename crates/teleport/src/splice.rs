@@ -246,3 +246,6 @@ fn put(number: u32, content: &[u8], out: &mut BytesMut) {
     encode_varint(content.len() as u64, out);
     out.extend_from_slice(content);
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,3 +312,76 @@ fn role_or(message: &str) -> String {
 pub(crate) fn failed(error: TeleportError) -> WriteError {
     WriteError::Failed(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ada() -> NewUser {
+        NewUser {
+            name: "ada@acme.com".into(),
+            labels: [("usersync.dev/owner".to_owned(), "ns/a".to_owned())].into(),
+            roles: vec!["okta-requester".into()],
+            traits: [("okta/email".to_owned(), vec!["ada@acme.com".to_owned()])].into(),
+            created_by: ConnectorRef { kind: "saml".into(), id: "okta".into(), identity: "ada@acme.com".into() },
+        }
+    }
+
+    #[test]
+    fn a_create_request_carries_its_user_in_field_1_and_its_maker() {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let encoded = encode_new(&ada(), "bot-sync", OriginMode::Bot, now);
+        let request = proto::CreateUserRequest { user: encoded.clone() }.encode_to_vec();
+        assert_eq!(request[0], 1 << 3 | 2, "field 1, or the server goes down");
+        assert!(request.len() > encoded.len() && !encoded.is_empty());
+
+        let user = types::UserV2::decode(encoded).unwrap();
+        assert_eq!((user.kind.as_str(), user.version.as_str()), ("user", "v2"));
+        let (metadata, spec) = (user.metadata.unwrap(), user.spec.unwrap());
+        assert_eq!(metadata.name, "ada@acme.com");
+        assert_eq!(metadata.labels.keys().collect::<Vec<_>>(), ["usersync.dev/owner"], "no origin from a bot");
+        assert_eq!(metadata.expires, None);
+        let created = spec.created_by.unwrap();
+        assert_eq!(created.user.unwrap().name, "bot-sync", "or the server drops the connector");
+        assert_eq!(created.connector.unwrap().id, "okta");
+        assert_eq!(instant::read(created.time.as_ref()), Some(now));
+        assert_eq!(spec.traits.unwrap().values["okta/email"].values, ["ada@acme.com"]);
+    }
+
+    #[test]
+    fn the_system_role_writes_its_origin_and_a_bot_never_does() {
+        let origin = |mode| {
+            let mut user = ada();
+            user.labels.insert(label::ORIGIN.into(), "okta".into());
+            let encoded = encode_new(&user, "x", mode, Timestamp::UNIX_EPOCH);
+            decode(Call::CreateUser, &encoded).unwrap().labels.get(label::ORIGIN).cloned()
+        };
+        assert_eq!(origin(OriginMode::Okta).as_deref(), Some("okta"));
+        assert_eq!(origin(OriginMode::Bot), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let encoded = encode_new(&ada(), "bot-sync", OriginMode::Bot, Timestamp::UNIX_EPOCH);
+        let user = decode(Call::GetUser, &encoded).unwrap();
+        assert_eq!(user.name, ada().name);
+        assert_eq!(user.labels, ada().labels);
+        assert_eq!(user.roles, ada().roles);
+        assert_eq!(user.traits, ada().traits);
+        assert_eq!(user.created_by, Some(ada().created_by));
+        assert_eq!(user.expires, None);
+        assert_eq!(user.original, encoded);
+    }
+
+    #[test]
+    fn an_update_is_never_sent_without_the_user_it_is_about() {
+        let edit = UserEdit { roles: vec!["r".into()], ..UserEdit::default() };
+        let mut user = User { name: "ada".into(), ..User::default() };
+        assert!(matches!(encode_edited(&user, &edit, OriginMode::Bot), Err(TeleportError::Unsendable { .. })));
+        user.original = encode_new(&ada(), "bot", OriginMode::Bot, Timestamp::UNIX_EPOCH);
+        assert!(matches!(encode_edited(&user, &edit, OriginMode::Bot), Err(TeleportError::Unsendable { .. })));
+        user.name = ada().name;
+        let request = proto::UpdateUserRequest { user: encode_edited(&user, &edit, OriginMode::Bot).unwrap() };
+        assert_eq!(request.encode_to_vec()[0], 2 << 3 | 2, "field 2");
+    }
+}
