@@ -1,0 +1,72 @@
+//! Endpoints without a management credential: the authorisation server's, and the organisation's own document.
+
+use serde_json::json;
+
+use super::Request;
+use super::answer::Answer;
+use super::finish::{oauth_error, refuse};
+use super::route::{Resource, Route};
+use crate::auth::introspect::introspect;
+use crate::auth::jwt::Jwt;
+use crate::auth::token::{TokenRequest, issue};
+use crate::refusal::Refusal;
+use crate::shared::Shared;
+
+/// Who a token request claims to come from; nothing is verified.
+pub(crate) fn claimed(request: &Request) -> String {
+    url::form_urlencoded::parse(&request.body)
+        .find(|(name, _)| name == "client_assertion")
+        .and_then(|(_, assertion)| Jwt::parse(&assertion))
+        .and_then(|jwt| jwt.text("iss").map(|iss| format!("client:{iss}")))
+        .unwrap_or_else(|| "anonymous".to_owned())
+}
+
+/// Answers.
+pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route) -> Answer {
+    let post = matches!(route.resource, Resource::Token | Resource::Introspect);
+    if post != (request.method == "POST") {
+        return refuse(request, &Refusal::method());
+    }
+    match route.resource {
+        Resource::WellKnown => organization(shared, request),
+        Resource::Keys => {
+            let key = shared.auth().signer.public().clone();
+            Answer::tree(&json!({ "keys": [key] }))
+        }
+        _ => {
+            let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let mut auth = shared.auth();
+            let result = if route.resource == Resource::Introspect {
+                introspect(&mut auth, &request.base, &form, request.now)
+            } else {
+                let proofs: Vec<&str> =
+                    request.headers.get_all("dpop").iter().filter_map(|h| h.to_str().ok()).collect();
+                let asked = TokenRequest {
+                    base: &request.base,
+                    form: &form,
+                    query: &request.query,
+                    authorization: request.headers.contains_key("authorization"),
+                    proofs: &proofs,
+                    now: request.now,
+                };
+                issue(&mut auth, &asked)
+            };
+            match result {
+                Ok(body) => Answer::tree(&body),
+                Err(error) => oauth_error(&error),
+            }
+        }
+    }
+}
+
+fn organization(shared: &Shared, request: &Request) -> Answer {
+    let id = shared.state().org_id;
+    Answer::tree(&json!({
+        "id": id.as_str(),
+        "pipeline": "idx",
+        "settings": { "analyticsCollectionEnabled": false, "bugReportingEnabled": false, "omEnabled": false },
+        "_links": {
+            "organization": { "href": request.base },
+        },
+    }))
+}

@@ -1,0 +1,65 @@
+//! How this org behaves where real orgs differ, or differed over time.
+
+use serde::{Deserialize, Serialize};
+
+/// Behaviour of the org that a test or a demo may choose, also while it runs (admin port: `/switches`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Switches {
+    /// Links of `/apps/{id}/users` repeat `expand`. Off is Okta before release 2026.08 (a known defect: clients that
+    /// follow `next` verbatim get embedded users on the first page only), so that is what clients must cope with.
+    pub next_link_keeps_expand: bool,
+    /// Both `link` headers folded into one, as some proxies do.
+    pub fold_links: bool,
+    /// A list whose last page is exactly full is followed by an empty page.
+    pub trailing_empty_page: bool,
+    /// Milliseconds until a deactivation takes effect; meanwhile `transitioningToStatus` shows it. 0: at once.
+    pub deactivation_millis: u64,
+    /// Milliseconds until a change of group membership reaches the apps. 0: at once.
+    pub group_assignment_millis: u64,
+    /// Milliseconds until the System Log shows an event.
+    pub log_delay_millis: u64,
+    /// Seconds for which a page cursor is good; 0 is for ever.
+    pub cursor_seconds: u64,
+    /// Status of the answer for a single object outside the caller's resource set: 403 (`E0000006`) or 404 (`E0000007`).
+    pub hidden_object_status: u16,
+    /// `/apps/{id}/users` leaves out people whom the caller's role may not see. What a real org does is not documented;
+    /// this is the dangerous answer.
+    pub role_filters_app_users: bool,
+    /// Share of each rate bucket that one OAuth client may use, in percent (Okta's default is 50).
+    pub client_share_percent: u8,
+    /// Requests that may be under way at once; 0 is without limit.
+    pub concurrency: usize,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            next_link_keeps_expand: false,
+            fold_links: false,
+            trailing_empty_page: false,
+            deactivation_millis: 0,
+            group_assignment_millis: 0,
+            log_delay_millis: 0,
+            cursor_seconds: 0,
+            hidden_object_status: 403,
+            role_filters_app_users: true,
+            client_share_percent: 100,
+            concurrency: 0,
+        }
+    }
+}
+
+impl Switches {
+    pub(crate) fn deactivation(&self) -> i64 {
+        i64::try_from(self.deactivation_millis).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn group_assignment(&self) -> i64 {
+        i64::try_from(self.group_assignment_millis).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn log_delay(&self) -> i64 {
+        i64::try_from(self.log_delay_millis).unwrap_or(i64::MAX)
+    }
+}
