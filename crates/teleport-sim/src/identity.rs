@@ -1,0 +1,197 @@
+//! Identity files, as `tctl auth sign --format=file` and tbot write them (reference §7.1, §15): private key, one SSH certificate line, client
+//! certificate, one `@cert-authority` line, CA of hosts.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    TeleportSimError,
+    authority::{Authority, Certified, Purpose, Subject, before},
+    key::{Key, KeyForm, KeyKind, pem},
+    ssh::SshCertificate,
+};
+
+/// Whom an identity is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A user, bots included: the certificate comes from the user CA and names the user and the roles.
+    User {
+        /// Name of the user; it need not exist.
+        name: String,
+        /// Names of roles; they need not be those of the user.
+        roles: Vec<String>,
+    },
+    /// Whoever joined as a host with a system role such as `Okta`: the certificate comes from the host CA.
+    System {
+        /// The system role.
+        role: String,
+        /// The host's UUID.
+        host_id: String,
+    },
+}
+
+/// Which identity to make.
+#[derive(Debug, Clone)]
+pub struct IdentityKind {
+    /// Whom it is for.
+    pub holder: Holder,
+    /// Kind of its key.
+    pub key: KeyKind,
+    /// Form of its key in the file.
+    pub form: KeyForm,
+    /// When it begins; `None`: a minute ago.
+    pub not_before: Option<Timestamp>,
+    /// When it ends; `None`: in 12 hours for users, in ten years for system roles, as Teleport does. May be in the past.
+    pub not_after: Option<Timestamp>,
+}
+
+impl IdentityKind {
+    /// An identity of a user with these roles, with an RSA key, for 12 hours.
+    #[must_use]
+    pub fn user(name: &str, roles: &[&str]) -> Self {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Self::of(Holder::User { name: name.to_owned(), roles })
+    }
+
+    /// An identity of a host that joined with the system role `Okta`, with an RSA key, for ten years.
+    #[must_use]
+    pub fn okta_service() -> Self {
+        Self::of(Holder::System { role: "Okta".to_owned(), host_id: uuid::Uuid::new_v4().to_string() })
+    }
+
+    /// The same with another kind of key.
+    #[must_use]
+    pub fn with_key(self, key: KeyKind, form: KeyForm) -> Self {
+        Self { key, form, ..self }
+    }
+
+    /// The same with another end.
+    #[must_use]
+    pub fn until(self, not_after: Timestamp) -> Self {
+        let not_before = Some(before(not_after.min(Timestamp::now())) - SignedDuration::from_hours(1));
+        Self { not_before, not_after: Some(not_after), ..self }
+    }
+
+    fn of(holder: Holder) -> Self {
+        Self { holder, key: KeyKind::default(), form: KeyForm::default(), not_before: None, not_after: None }
+    }
+}
+
+/// The cluster's two authorities, and what they certify.
+#[derive(Debug)]
+pub(crate) struct Pki {
+    pub(crate) cluster: String,
+    pub(crate) hosts: Authority,
+    pub(crate) users: Authority,
+}
+
+/// What a request for a TLS certificate asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) holder: &'a Holder,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+}
+
+impl Pki {
+    pub(crate) fn new(cluster: &str, kind: KeyKind, now: Timestamp) -> Result<Self, TeleportSimError> {
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            hosts: Authority::new(cluster, kind, now)?,
+            users: Authority::new(cluster, kind, now)?,
+        })
+    }
+
+    /// The certificate and key of the Auth Service: names `*.teleport.cluster.local`, `teleport.cluster.local` and the hex form; no IP, no localhost.
+    pub(crate) fn server(&self, kind: KeyKind, now: Timestamp) -> Result<(Vec<u8>, Key), TeleportSimError> {
+        let key = Key::generate(kind)?;
+        let host_id = uuid::Uuid::new_v4().to_string();
+        let domain = teleport_proto::names::API_DOMAIN;
+        let names = [
+            format!("{host_id}.{}", self.cluster),
+            format!("*.{domain}"),
+            domain.to_owned(),
+            teleport_proto::names::encoded_cluster(&self.cluster),
+        ];
+        let subject = Subject {
+            common_name: format!("{host_id}.{}", self.cluster),
+            organizations: vec!["Auth".to_owned()],
+            cluster: None,
+        };
+        let certified = Certified {
+            subject: &subject,
+            purpose: Purpose::Host,
+            dns_names: &names,
+            not_before: before(now),
+            not_after: now + SignedDuration::from_hours(24 * 3650),
+        };
+        Ok((self.hosts.certify(&certified, &key.public_der())?, key))
+    }
+
+    /// A client's TLS certificate for a public key, DER.
+    pub(crate) fn tls(&self, wanted: &Wanted<'_>, spki: &[u8]) -> Result<Vec<u8>, TeleportSimError> {
+        let (authority, subject, purpose) = match wanted.holder {
+            Holder::User { name, roles } => {
+                let subject = Subject {
+                    common_name: name.clone(),
+                    organizations: roles.clone(),
+                    cluster: Some(self.cluster.clone()),
+                };
+                (&self.users, subject, Purpose::Client)
+            }
+            Holder::System { role, host_id } => {
+                let common_name = format!("{host_id}.{}", self.cluster);
+                let subject =
+                    Subject { common_name, organizations: vec![role.clone()], cluster: Some(self.cluster.clone()) };
+                (&self.hosts, subject, Purpose::Host)
+            }
+        };
+        let certified = Certified {
+            subject: &subject,
+            purpose,
+            dns_names: &[],
+            not_before: wanted.not_before,
+            not_after: wanted.not_after,
+        };
+        authority.certify(&certified, spki)
+    }
+
+    /// A client's SSH certificate for a public key, one line.
+    pub(crate) fn ssh(&self, wanted: &Wanted<'_>, spki: &[u8]) -> Result<String, TeleportSimError> {
+        let (user, authority) = match wanted.holder {
+            Holder::User { name, .. } => (name.as_str(), &self.users),
+            Holder::System { host_id, .. } => (host_id.as_str(), &self.hosts),
+        };
+        let principals = ["-teleport-internal-join".to_owned()];
+        let certificate = SshCertificate {
+            user,
+            principals: &principals,
+            not_before: wanted.not_before,
+            not_after: wanted.not_after,
+        };
+        certificate.line(spki, authority.ssh_key())
+    }
+
+    /// A whole identity file.
+    pub(crate) fn identity(&self, kind: &IdentityKind, now: Timestamp) -> Result<String, TeleportSimError> {
+        let life = match kind.holder {
+            Holder::User { .. } => SignedDuration::from_hours(12),
+            Holder::System { .. } => SignedDuration::from_hours(24 * 3650),
+        };
+        let wanted = Wanted {
+            holder: &kind.holder,
+            not_before: kind.not_before.unwrap_or_else(|| before(now)),
+            not_after: kind.not_after.unwrap_or(now + life),
+        };
+        let key = Key::generate(kind.key)?;
+        let spki = key.public_der();
+        Ok([
+            key.pem(kind.form)?,
+            self.ssh(&wanted, &spki)?,
+            "\n".to_owned(),
+            pem("CERTIFICATE", &self.tls(&wanted, &spki)?),
+            self.hosts.known_hosts_line(&self.cluster)?,
+            "\n".to_owned(),
+            self.hosts.pem(),
+        ]
+        .concat())
+    }
+}

@@ -1,0 +1,387 @@
+//! A running simulator, and its handle.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use teleport_proto::types;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Counters, Edition, Fault, IdentityKind, IssuedCertificate, Lag, LockView, Options, Refusal, SamlLogin, Session,
+    StateView, TeleportSimError, UserView, WriteRecord, admin,
+    clock::Clock,
+    cluster::Cluster,
+    identity::{Holder, Pki},
+    listener, preset,
+    shared::Shared,
+    user::{Draft, key},
+};
+
+/// What a simulator says when it is ready: one line of JSON for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// `host:port` of the Auth Service.
+    #[serde(rename = "authAddress")]
+    pub auth_address: String,
+    /// URL of the admin port.
+    #[serde(rename = "adminURL")]
+    pub admin_url: String,
+    /// File with the host CA, PEM.
+    #[serde(rename = "caFile")]
+    pub ca_file: String,
+    /// File with the identity of the operator's bot.
+    #[serde(rename = "identityFile")]
+    pub identity_file: String,
+    /// File with the identity of an administrator.
+    #[serde(rename = "adminIdentityFile")]
+    pub admin_identity_file: String,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of the SAML connector; empty on Community Edition, which has none.
+    pub connector: String,
+}
+
+/// A Teleport Auth Service that runs here. It stops when it is dropped.
+#[derive(Debug)]
+pub struct TeleportSim {
+    shared: Arc<Shared>,
+    clock: Clock,
+    ready: Ready,
+    auth_address: SocketAddr,
+    stop: CancellationToken,
+    /// Holds the folder of the files, if it is the simulator's own.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Drop for TeleportSim {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl TeleportSim {
+    /// Starts a simulator; it serves when this returns.
+    ///
+    /// # Errors
+    /// A port that cannot be bound, a file that cannot be written, a key that cannot be made.
+    pub async fn start(options: Options) -> Result<Self, TeleportSimError> {
+        let clock = Clock::default();
+        let now = clock.now();
+        let pki = Pki::new(&options.cluster, options.keys, now)?;
+        let tls = listener::tls(&pki, options.keys, &clock)?;
+        let auth = bind(options.listen).await?;
+        let admin = bind(options.admin_listen).await?;
+        let (folder, path) = folder(options.directory.as_deref())?;
+        let addresses = (address(&auth, options.listen)?, address(&admin, options.admin_listen)?);
+        let ready = write_files(&options, &pki, &path, now, addresses)?;
+
+        let mut cluster = Cluster::new(&options.cluster, options.version, options.edition, clock.clone(), options.lag);
+        if options.edition == Edition::Enterprise {
+            cluster
+                .connectors
+                .insert(options.connector.clone(), preset::connector(&options.connector, &options.okta_app_id));
+        }
+        let shared = Shared::new(cluster, pki);
+        let stop = CancellationToken::new();
+        let sim = Self { shared, clock, ready, auth_address: addresses.0, stop, _folder: folder };
+        for user in preset::users(options.edition, now) {
+            sim.put_raw_user(&user)
+                .map_err(|refusal| TeleportSimError::Malformed { what: "a preset user", why: refusal.message })?;
+        }
+        tokio::spawn(listener::serve(auth, tls, Arc::clone(&sim.shared), sim.stop.clone()));
+        tokio::spawn(admin::serve(admin, Arc::clone(&sim.shared), sim.stop.clone()));
+        Ok(sim)
+    }
+
+    /// Where everything is.
+    #[must_use]
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Address of the Auth Service.
+    #[must_use]
+    pub fn auth_address(&self) -> SocketAddr {
+        self.auth_address
+    }
+
+    /// The host CA, PEM: what clients trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        self.shared.pki.hosts.pem()
+    }
+
+    /// The pin of the host CA, as `tctl status` shows it.
+    #[must_use]
+    pub fn ca_pin(&self) -> String {
+        self.shared.pki.hosts.pin()
+    }
+
+    /// The text of an identity file. Certificates of users are remembered for the session probe.
+    ///
+    /// # Errors
+    /// A key that cannot be made.
+    pub fn identity(&self, kind: &IdentityKind) -> Result<String, TeleportSimError> {
+        let now = self.clock.now();
+        let text = self.shared.pki.identity(kind, now)?;
+        if let Holder::User { name, roles } = &kind.holder {
+            let expires = kind.not_after.unwrap_or(now + SignedDuration::from_hours(12));
+            self.shared.cluster().certificates.add(name, roles.clone(), now, expires);
+        }
+        Ok(text)
+    }
+
+    /// Issues a certificate to a user for the session probe, with the roles that the user has now.
+    #[must_use]
+    pub fn issue_certificate(&self, user: &str, ttl: SignedDuration) -> IssuedCertificate {
+        let mut cluster = self.shared.cluster();
+        let roles = cluster.view_user(user).map(|view| view.roles).unwrap_or_default();
+        let now = cluster.now();
+        cluster.certificates.add(user, roles, now, now + ttl)
+    }
+
+    /// Whether a session can be opened now with a certificate: it has not expired, and no enforced lock hits its user. Whether the user still exists
+    /// does not matter, as on real nodes.
+    #[must_use]
+    pub fn certificate_usable(&self, certificate: &IssuedCertificate) -> bool {
+        self.shared.cluster().certificate_usable(certificate.id)
+    }
+
+    /// What the session probe says of a name, looking only at certificates issued before a time, if one is given.
+    #[must_use]
+    pub fn session(&self, name: &str, issued_before: Option<Timestamp>) -> Session {
+        self.shared.cluster().session(name, issued_before)
+    }
+
+    /// The cluster at a glance.
+    #[must_use]
+    pub fn state(&self) -> StateView {
+        admin::state(&self.shared)
+    }
+
+    /// Calls by method and code.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters().clone()
+    }
+
+    /// Forgets all counts.
+    pub fn reset_counters(&self) {
+        self.shared.counters().reset();
+    }
+
+    /// Every write in order, granted or not.
+    #[must_use]
+    pub fn writes(&self) -> Vec<WriteRecord> {
+        self.writes_after(0)
+    }
+
+    /// Every write after a sequence number.
+    #[must_use]
+    pub fn writes_after(&self, sequence: u64) -> Vec<WriteRecord> {
+        self.shared.cluster().writes.after(sequence)
+    }
+
+    /// A user as stored.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<UserView> {
+        self.shared.cluster().view_user(name)
+    }
+
+    /// A user as stored, encoded.
+    #[must_use]
+    pub fn raw_user(&self, name: &str) -> Option<bytes::Bytes> {
+        self.shared.cluster().users.stored(&key(name)).map(|user| user.raw.clone())
+    }
+
+    /// The names of all users, in the order of lists.
+    #[must_use]
+    pub fn user_names(&self) -> Vec<String> {
+        self.shared.cluster().view_names("", usize::MAX)
+    }
+
+    /// All locks as stored.
+    #[must_use]
+    pub fn locks(&self) -> Vec<LockView> {
+        self.shared.cluster().view_locks()
+    }
+
+    /// Stores a user past all checks, as if it had always been there. Not logged as a write.
+    ///
+    /// # Errors
+    /// A message that cannot be decoded.
+    pub fn put_user(&self, user: &types::UserV2) -> Result<(), Refusal> {
+        self.put_raw_user(&user.encode_to_vec())
+    }
+
+    /// Stores an encoded user past all checks; fields that nobody here knows stay. Not logged as a write.
+    ///
+    /// # Errors
+    /// Bytes that cannot be decoded.
+    pub fn put_raw_user(&self, raw: &[u8]) -> Result<(), Refusal> {
+        let draft = Draft::read(raw)?;
+        let key = key(draft.name());
+        self.shared.cluster().store_user(key, draft.seal(None)?).map(|_| ())
+    }
+
+    /// Removes a user past all checks (somebody else did). Not logged as a write.
+    pub fn remove_user(&self, name: &str) {
+        self.shared.cluster().remove_user(name);
+    }
+
+    /// Stores a lock past all checks, as if another had made it. Not logged as a write.
+    pub fn put_lock(&self, lock: types::LockV2) {
+        let name = preset::name_of(lock.metadata.as_ref());
+        self.shared.cluster().store_lock(name, "somebody", lock);
+    }
+
+    /// Stores or replaces a role.
+    pub fn put_role(&self, role: types::RoleV6) {
+        self.shared.cluster().roles.insert(preset::name_of(role.metadata.as_ref()), role);
+    }
+
+    /// Stores or replaces a role with no rules and this longest session, in seconds; 0 for none given.
+    pub fn put_plain_role(&self, name: &str, max_session_seconds: i64) {
+        self.put_role(admin::plain_role(name, max_session_seconds));
+    }
+
+    /// Removes a role.
+    pub fn remove_role(&self, name: &str) {
+        self.shared.cluster().roles.remove(name);
+    }
+
+    /// Stores or replaces a SAML connector, with the label of an Okta app unless that is empty.
+    pub fn put_connector(&self, name: &str, okta_app_id: &str) {
+        self.shared.cluster().connectors.insert(name.to_owned(), preset::connector(name, okta_app_id));
+    }
+
+    /// Removes a SAML connector.
+    pub fn remove_connector(&self, name: &str) {
+        self.shared.cluster().connectors.remove(name);
+    }
+
+    /// Takes a verb on a kind from the bot's role (`drop_permission("lock", "update")`).
+    pub fn drop_permission(&self, kind: &str, verb: &str) {
+        admin::drop_permission(&mut self.shared.cluster(), preset::BOT_ROLE, kind, verb);
+    }
+
+    /// Gives the bot's role back all its verbs.
+    pub fn restore_permissions(&self) {
+        self.put_role(preset::bot_role());
+    }
+
+    /// Switches a fault on.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.faults().add(fault);
+    }
+
+    /// Switches all faults off.
+    pub fn clear_faults(&self) {
+        self.shared.faults().clear();
+    }
+
+    /// Sets how far the caches are behind, for changes from now on.
+    pub fn set_lag(&self, lag: Lag) {
+        self.shared.cluster().lag = lag;
+    }
+
+    /// Sets how far the simulator's time is ahead of the machine's, in seconds.
+    pub fn set_clock_offset(&self, seconds: i64) {
+        self.clock.set_offset(seconds);
+    }
+
+    /// The simulator's now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Cuts every connection and lets nobody in for a while. The state is kept.
+    pub fn restart(&self, down: Duration) {
+        self.shared.restart(down);
+    }
+
+    /// A person logs in through SAML.
+    ///
+    /// # Errors
+    /// A local user of that name, a lock, no such connector.
+    pub fn saml_login(&self, login: &SamlLogin) -> Result<IssuedCertificate, Refusal> {
+        admin::saml_login(&mut self.shared.cluster(), login)
+    }
+
+    /// SCIM takes a user away: the user goes, and a lock without an end stays.
+    pub fn scim_delete(&self, user: &str) {
+        admin::scim_delete(&mut self.shared.cluster(), user);
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, TeleportSimError> {
+    TcpListener::bind(address).await.map_err(|source| TeleportSimError::Listen { address, source })
+}
+
+fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, TeleportSimError> {
+    listener.local_addr().map_err(|source| TeleportSimError::Listen { address: asked, source })
+}
+
+/// The folder for the files: the one that was asked for, or one of our own.
+fn folder(asked: Option<&Path>) -> Result<(Option<tempfile::TempDir>, PathBuf), TeleportSimError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TeleportSimError::File { path, source }
+    };
+    if let Some(path) = asked {
+        std::fs::create_dir_all(path).map_err(failed(path))?;
+        return Ok((None, path.to_owned()));
+    }
+    let folder = tempfile::Builder::new().prefix("teleport-sim-").tempdir().map_err(failed(&std::env::temp_dir()))?;
+    let path = folder.path().to_owned();
+    Ok((Some(folder), path))
+}
+
+fn write_files(
+    options: &Options,
+    pki: &Pki,
+    folder: &Path,
+    now: Timestamp,
+    (auth, admin): (SocketAddr, SocketAddr),
+) -> Result<Ready, TeleportSimError> {
+    let write = |name: &str, text: &str| -> Result<String, TeleportSimError> {
+        let path = folder.join(name);
+        write_private(&path, text).map_err(|source| TeleportSimError::File { path: path.clone(), source })?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let month = now + SignedDuration::from_hours(24 * 30);
+    let identity = |kind: IdentityKind| {
+        let kind = IdentityKind { key: options.keys, not_after: Some(month), ..kind };
+        pki.identity(&kind, now)
+    };
+    let connector = if options.edition == Edition::Enterprise { options.connector.clone() } else { String::new() };
+    Ok(Ready {
+        auth_address: auth.to_string(),
+        admin_url: format!("http://{admin}"),
+        ca_file: write("ca.pem", &pki.hosts.pem())?,
+        identity_file: write("identity", &identity(IdentityKind::user(preset::BOT_USER, &[preset::BOT_ROLE]))?)?,
+        admin_identity_file: write(
+            "admin-identity",
+            &identity(IdentityKind::user(preset::ADMIN_USER, &preset::ADMIN_ROLES))?,
+        )?,
+        cluster: options.cluster.clone(),
+        connector,
+    })
+}
+
+/// Writes a file that only its owner reads.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
