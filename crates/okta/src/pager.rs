@@ -1,0 +1,191 @@
+//! Lists, page by page, read to the end or not relied on (P1).
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use engine::{
+    directory::{Page, Pages},
+    failure::Failure,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    error::OktaError,
+    http::Target,
+    link::{self, Links},
+    people::EntryFault,
+    scope::Scope,
+    session::{Got, Session},
+};
+
+/// Pages of one list at most: far above any organisation. To reach it is a failure, not an end.
+const MOST_PAGES: usize = 50_000;
+
+/// Why a page cannot be relied on although Okta answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PageFault {
+    /// The `Link` header is damaged, so it is unknown whether there is more.
+    #[error("its Link header cannot be read")]
+    LinkUnreadable,
+    /// A full page, and no `Link` header at all: something on the way dropped it.
+    #[error("it is full and has no Link header, so it is unknown whether there is more")]
+    LinkMissing,
+    /// The next page is said to be elsewhere.
+    #[error("its next page is said to be another list")]
+    LinkElsewhere,
+    /// The next page is one that was read already.
+    #[error("its next page is one that was read already")]
+    Loop,
+    /// Somebody is listed twice.
+    #[error("{0} is listed for the second time")]
+    Repeated(String),
+    /// An entry is useless.
+    #[error(transparent)]
+    Entry(#[from] EntryFault),
+    /// There is no end.
+    #[error("there are more than {0} pages")]
+    TooMany(usize),
+}
+
+impl PageFault {
+    /// Word for a condition's reason.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::LinkUnreadable | Self::LinkMissing | Self::LinkElsewhere => "PageLink",
+            Self::Loop | Self::TooMany(_) => "PageLoop",
+            Self::Repeated(_) => "PageRepeated",
+            Self::Entry(_) => "PageEntry",
+        }
+    }
+
+    /// What a person can do.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Entry(EntryFault::NotEmbedded(_)) => {
+                "Okta shows the app's assignments but not the people. Grant okta.users.read (Okta API Scopes), and let the \
+                 role under Admin roles view users and their details, for everybody who is assigned to the app. Nobody is \
+                 removed meanwhile."
+            }
+            Self::Repeated(_) => {
+                "The list changed while it was read; the next pass reads it anew. Nobody is removed meanwhile."
+            }
+            _ => {
+                "Nobody is removed on the strength of this list; the next pass reads it anew. If it stays so, look for a \
+                 proxy that changes Okta's answers, and report it."
+            }
+        }
+    }
+}
+
+/// One list and how it is asked for.
+pub(crate) struct List {
+    /// The list, without its query.
+    pub(crate) target: Target,
+    /// Our own parameters, which every page has to be asked for with.
+    pub(crate) parameters: &'static [(&'static str, &'static str)],
+    /// Entries of a full page.
+    pub(crate) full: usize,
+    /// What it needs.
+    pub(crate) needs: &'static [Scope],
+}
+
+/// Where a walk stands.
+struct Walk<'a> {
+    session: &'a Session,
+    list: List,
+    next: Option<Target>,
+    page: usize,
+    /// Addresses that were asked for, hashed.
+    asked: HashSet<u64>,
+    /// Ids that were listed, hashed: eight bytes a person.
+    listed: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl List {
+    /// Walks the list. Each page is decoded as `W`, turned into entries by `convert`, and handed on before the next one is
+    /// asked for; nothing is collected.
+    ///
+    /// `id` names an entry: one that comes twice makes the page unreliable.
+    pub(crate) fn pages<'a, W, T>(
+        self,
+        session: &'a Session,
+        convert: fn(W) -> Result<T, EntryFault>,
+        id: fn(&T) -> &str,
+    ) -> Pages<'a, T>
+    where
+        W: DeserializeOwned + Send + 'a,
+        T: Send + 'a,
+    {
+        let first = self.target.clone().with(self.parameters);
+        let walk = Walk {
+            session,
+            list: self,
+            next: Some(first),
+            page: 0,
+            asked: HashSet::new(),
+            listed: HashSet::new(),
+            hasher: RandomState::new(),
+        };
+        stream::try_unfold(walk, move |mut walk| async move {
+            let Some(target) = walk.next.take() else { return Ok(None) };
+            walk.page += 1;
+            match walk.step(&target, convert, id).await {
+                Ok(page) => Ok(Some((page, walk))),
+                Err(cause) => Err(OktaError::Incomplete {
+                    list: walk.list.target.path.clone(),
+                    page: walk.page,
+                    cause: Box::new(cause),
+                }),
+            }
+        })
+        .map_err(Failure::from)
+        .boxed()
+    }
+}
+
+impl Walk<'_> {
+    /// Reads one page and finds the next one.
+    async fn step<W: DeserializeOwned, T>(
+        &mut self,
+        target: &Target,
+        convert: fn(W) -> Result<T, EntryFault>,
+        id: fn(&T) -> &str,
+    ) -> Result<Page<T>, OktaError> {
+        self.asked.insert(self.hasher.hash_one(target.query.as_deref()));
+        let Got { value, headers } = self.session.get::<Vec<W>>(target, self.list.needs).await?;
+        let mut items = Vec::with_capacity(value.len());
+        for entry in value {
+            let item = convert(entry).map_err(PageFault::from)?;
+            if !self.listed.insert(self.hasher.hash_one(id(&item))) {
+                return Err(PageFault::Repeated(id(&item).to_owned()).into());
+            }
+            items.push(item);
+        }
+        self.next = self.following(&headers, items.len())?;
+        Ok(Page { items, last: self.next.is_none() })
+    }
+
+    /// The page after this one; `None` after the last.
+    fn following(&self, headers: &HeaderMap, entries: usize) -> Result<Option<Target>, PageFault> {
+        let link = match link::read(headers) {
+            Links::Last => return Ok(None),
+            Links::None if entries < self.list.full => return Ok(None),
+            Links::None => return Err(PageFault::LinkMissing),
+            Links::Unreadable => return Err(PageFault::LinkUnreadable),
+            Links::Next(link) => link,
+        };
+        let next = link::graft(&link, &self.list.target, self.list.parameters).ok_or(PageFault::LinkElsewhere)?;
+        if self.asked.contains(&self.hasher.hash_one(next.query.as_deref())) {
+            return Err(PageFault::Loop);
+        }
+        if self.page >= MOST_PAGES {
+            return Err(PageFault::TooMany(MOST_PAGES));
+        }
+        Ok(Some(next))
+    }
+}

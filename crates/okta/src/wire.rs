@@ -1,0 +1,82 @@
+//! One call to one organisation, with its budget, its clock and its count.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use http::HeaderValue;
+
+use crate::{
+    clock::ServerClock,
+    error::OktaError,
+    governor::{Bucket, Governor, Share},
+    http::{Answer, Credentials, Http, Target},
+    patience::Patience,
+};
+
+/// What goes to the token endpoint.
+pub(crate) struct TokenRequest {
+    pub(crate) form: Vec<(&'static str, String)>,
+    pub(crate) proof: Option<HeaderValue>,
+}
+
+/// The way to one organisation.
+pub(crate) struct Wire {
+    pub(crate) http: Http,
+    pub(crate) clock: ServerClock,
+    pub(crate) patience: Patience,
+    governor: Governor,
+    percent: u8,
+    calls: AtomicU64,
+}
+
+impl Wire {
+    pub(crate) fn new(http: Http, governor: Governor, percent: u8, patience: Patience) -> Self {
+        Self { http, clock: ServerClock::new(), patience, governor, percent, calls: AtomicU64::new(0) }
+    }
+
+    /// Calls made so far, whatever came of them.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// One GET. The credentials are made after the wait for the budget, as a proof grows old.
+    pub(crate) async fn get(
+        &self,
+        target: &Target,
+        waited: &mut Duration,
+        credentials: impl FnOnce() -> Result<Credentials, OktaError>,
+    ) -> Result<Answer, OktaError> {
+        self.within_budget(Bucket::of(&target.path), waited, async || self.http.get(target, credentials()?).await).await
+    }
+
+    /// One POST to the token endpoint; form and proof are made after the wait for the budget.
+    pub(crate) async fn post_token(
+        &self,
+        waited: &mut Duration,
+        content: impl FnOnce() -> Result<TokenRequest, OktaError>,
+    ) -> Result<Answer, OktaError> {
+        self.within_budget(Bucket::Token, waited, async || {
+            let TokenRequest { form, proof } = content()?;
+            let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            self.http.post_token(&form, proof).await
+        })
+        .await
+    }
+
+    async fn within_budget(
+        &self,
+        bucket: Bucket,
+        waited: &mut Duration,
+        call: impl AsyncFnOnce() -> Result<Answer, OktaError>,
+    ) -> Result<Answer, OktaError> {
+        let share = Share { percent: self.percent, longest: self.patience.longest_wait };
+        let permit = self.governor.admit(bucket, share, waited).await?;
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = call().await?;
+        self.clock.observe(&answer.headers);
+        permit.settle(answer.status, &answer.headers);
+        Ok(answer)
+    }
+}
