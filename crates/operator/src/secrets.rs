@@ -69,31 +69,13 @@ impl Secrets for KubeSecrets {
     }
 }
 
-/// Secrets of manifests and files, for a pass without Kubernetes.
+/// Secrets in memory, of manifests and files: for a pass without Kubernetes.
 #[derive(Default)]
 pub struct MapSecrets {
     secrets: BTreeMap<(String, String), BTreeMap<String, SecretBytes>>,
 }
 
 impl MapSecrets {
-    /// Adds the Secrets of manifests. One without namespace counts as in `namespace`; `stringData` wins over `data`, as
-    /// in the API server.
-    #[must_use]
-    pub fn from_manifests(manifests: impl IntoIterator<Item = Secret>, namespace: &str) -> Self {
-        let mut all = Self::default();
-        for secret in manifests {
-            let namespace = secret.metadata.namespace.as_deref().unwrap_or(namespace).to_owned();
-            let name = secret.metadata.name.unwrap_or_default();
-            for (key, bytes) in secret.data.unwrap_or_default() {
-                all.insert(&namespace, &name, &key, bytes.0);
-            }
-            for (key, text) in secret.string_data.unwrap_or_default() {
-                all.insert(&namespace, &name, &key, text.into_bytes());
-            }
-        }
-        all
-    }
-
     /// Adds one key of one Secret, such as the content of a file that stands in for it.
     pub fn insert(&mut self, namespace: &str, name: &str, key: &str, bytes: Vec<u8>) {
         let secret = self.secrets.entry((namespace.to_owned(), name.to_owned())).or_default();
@@ -110,26 +92,27 @@ impl Secrets for MapSecrets {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::ByteString;
-    use kube::api::ObjectMeta;
     use secrecy::ExposeSecret as _;
 
     use super::*;
 
     #[tokio::test]
-    async fn manifests_answer_as_a_cluster_would() {
-        let secret = Secret {
-            metadata: ObjectMeta { name: Some("key".into()), ..ObjectMeta::default() },
-            data: Some([("a".into(), ByteString(b"from data".to_vec()))].into()),
-            string_data: Some([("b".into(), "from text".into()), ("a".into(), "wins".into())].into()),
-            ..Secret::default()
-        };
-        let secrets = MapSecrets::from_manifests([secret], "home");
-        assert_eq!(secrets.get("home", "key", "a").await.unwrap().expose_secret(), b"wins");
-        assert_eq!(secrets.get("home", "key", "b").await.unwrap().expose_secret(), b"from text");
+    async fn a_map_answers_as_a_cluster_would() {
+        let mut secrets = MapSecrets::default();
+        secrets.insert("home", "key", "a", b"old".to_vec());
+        secrets.insert("home", "key", "a", b"new".to_vec());
+        secrets.insert("home", "key", "b", b"other".to_vec());
+        assert_eq!(secrets.get("home", "key", "a").await.unwrap().expose_secret(), b"new");
         assert!(matches!(secrets.get("away", "key", "a").await, Err(SecretError::NoSecret)));
         let error = secrets.get("home", "key", "c").await.unwrap_err();
         assert_eq!(error.to_string(), "the Secret has no such key; it has: a, b");
-        assert!(!format!("{:?}", secrets.get("home", "key", "a").await).contains("wins"));
+    }
+
+    #[tokio::test]
+    async fn p16_bytes_are_not_shown() {
+        let mut secrets = MapSecrets::default();
+        secrets.insert("home", "key", "a", b"hush".to_vec());
+        let shown = format!("{:?}", secrets.get("home", "key", "a").await);
+        assert!(!shown.contains("hush") && !shown.contains("104"), "{shown}");
     }
 }

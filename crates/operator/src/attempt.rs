@@ -1,0 +1,210 @@
+//! One pass of one resource: resolve what it refers to, run the engine, make the next status.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use api::{OktaUserSync, OktaUserSyncStatus};
+use engine::{
+    failure::Failure,
+    pass::{Pass, Progress},
+    policy::Policy,
+    report::{Outcome, Report},
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use tracing::debug;
+
+use crate::{
+    metrics::{Measured, Resource},
+    pace,
+    reconcile::Context,
+    records::Record,
+    resolve::{Clients, Subject},
+    status::{self, Ending, Moment},
+    trigger::{self, Trigger},
+};
+
+/// Runs one pass of `object` and answers the status after it; `None` if the process was told to stop before anything was
+/// written. `record` holds what the next pass needs.
+pub(crate) async fn attempt(
+    context: &Arc<Context>,
+    object: &OktaUserSync,
+    previous: &OktaUserSyncStatus,
+    record: &mut Record,
+    why: Trigger,
+) -> Option<OktaUserSyncStatus> {
+    let id = uuid::Uuid::new_v4().to_string();
+    let started = Timestamp::now();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let ended = match prepare(context, object, record).await {
+        Ok((policy, clients)) => {
+            let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id: &id, started };
+            pass.run(std::mem::take(&mut record.roster)).await.map(|mut report| {
+                record.roster = std::mem::take(&mut report.roster);
+                Ok(report)
+            })?
+        }
+        Err(failure) => Err(failure),
+    };
+    record.passed = true;
+    record.approval = trigger::approval(object).map(str::to_owned);
+    let ending = ended.as_ref().map_or_else(Ending::Refused, Ending::Report);
+    let now = Timestamp::now();
+    let moment = Moment {
+        generation,
+        started,
+        now,
+        next_run: now + next_wait(context, object, record, ending, &id),
+        token: trigger::requested(object),
+        id: &id,
+    };
+    tell(context, object, ending, &moment, why);
+    Some(status::ended(previous, ending, moment))
+}
+
+/// What a pass runs on.
+async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) -> Result<(Policy, Clients), Failure> {
+    let subject = subject(object);
+    let resolver = &context.resolver;
+    let policy = resolver.policy(&subject)?;
+    record.prints = None;
+    let material = resolver.read(&subject, &context.secrets).await?;
+    record.prints = Some(material.prints());
+    let clients = resolver.clients(&subject, &material, record.clients.as_ref())?;
+    record.clients = Some(clients.clone());
+    context.metrics.identity_expires(&resource(object), clients.identity_expires());
+    Ok((policy, clients))
+}
+
+/// Everything around one run of the engine.
+struct Setting<'a> {
+    context: &'a Arc<Context>,
+    object: &'a OktaUserSync,
+    previous: &'a OktaUserSyncStatus,
+    policy: &'a Policy,
+    clients: &'a Clients,
+    id: &'a str,
+    started: Timestamp,
+}
+
+impl Setting<'_> {
+    /// Runs the engine. A stop of the process ends a pass that has written nothing at once; a pass that writes ends by
+    /// itself, because every further write is refused.
+    async fn run(&self, roster: engine::roster::Roster) -> Option<Report> {
+        let wrote = AtomicBool::new(false);
+        let may_write = || {
+            let may = self.context.may_write(self.object);
+            if may {
+                wrote.store(true, Ordering::Relaxed);
+            }
+            may
+        };
+        let progress = |progress| match progress {
+            Progress::Reading { people } => debug!(pass = self.id, people, "reading"),
+            Progress::Writing { done, total } => debug!(pass = self.id, done, total, "writing"),
+        };
+        let pass = Pass {
+            policy: self.policy,
+            memory: self.previous.memory.clone().unwrap_or_default(),
+            pending: self.previous.pending_plan.clone(),
+            pinned_org: self.previous.okta.as_ref().map_or("", |okta| okta.org_id.as_str()),
+            roster,
+            started: self.started,
+            id: self.id.to_owned(),
+            may_write: &may_write,
+            detail: false,
+            progress: &progress,
+        };
+        let stopped = async {
+            self.context.stop.cancelled().await;
+            if wrote.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            report = pass.run(self.clients.okta(), self.clients.teleport().as_ref()) => Some(report),
+            () = stopped => None,
+        }
+    }
+}
+
+/// How long until the next pass; counts failures in a row.
+fn next_wait(context: &Context, object: &OktaUserSync, record: &mut Record, ending: Ending<'_>, id: &str) -> Duration {
+    let interval = Duration::from(object.spec.interval);
+    if !ending.failed() {
+        record.failures = 0;
+        return pace::jittered(interval, id);
+    }
+    record.failures = record.failures.saturating_add(1);
+    let mut backoff = context.backoff;
+    if ending.cause().is_none() {
+        // The pass itself is well; single people are not. Reading everybody every two minutes would not help them.
+        backoff.most = interval;
+    }
+    pace::jittered(backoff.after(record.failures, interval), id)
+}
+
+/// The one line, and the numbers, of a pass.
+fn tell(context: &Context, object: &OktaUserSync, ending: Ending<'_>, moment: &Moment<'_>, why: Trigger) {
+    let took = moment.now.duration_since(moment.started);
+    let (okta_calls, writes, counts) = match ending {
+        Ending::Report(report) => (report.okta_calls, report.writes, report.counts),
+        Ending::Refused(_) => (0, 0, api::status::UserCounts::default()),
+    };
+    let outcome = ending.outcome();
+    context.metrics.pass(&resource(object), Measured { outcome, took, okta_calls, writes });
+    let failure = ending.cause().map(status::sentence).unwrap_or_default();
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                namespace,
+                name,
+                pass = moment.id,
+                trigger = why.as_str(),
+                outcome = outcome.as_str(),
+                in_scope = counts.in_scope,
+                synced = counts.synced,
+                created = counts.created,
+                updated = counts.updated,
+                locked = counts.locked,
+                removed = counts.removed,
+                held = counts.held,
+                conflicts = counts.conflicts,
+                failed = counts.failed,
+                okta_calls,
+                writes,
+                seconds = took.as_secs_f64(),
+                reason = ending.cause().map_or("", |failure| failure.reason),
+                failure,
+                "pass ended"
+            )
+        };
+    }
+    if matches!(outcome, Outcome::Partial | Outcome::Refused | Outcome::Held) {
+        line!(warn);
+    } else {
+        line!(info);
+    }
+}
+
+/// The resource, as resolving sees it.
+pub(crate) fn subject(object: &OktaUserSync) -> Subject<'_> {
+    Subject {
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+        name: object.metadata.name.as_deref().unwrap_or_default(),
+        spec: &object.spec,
+        approvals: trigger::approval(object).map(str::to_owned).into_iter().collect(),
+    }
+}
+
+/// The resource, as metrics name it.
+pub(crate) fn resource(object: &OktaUserSync) -> Resource {
+    Resource { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}

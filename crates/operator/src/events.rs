@@ -1,0 +1,177 @@
+//! Events on a resource: few, one per change that a person would want to read, at most 1 kB, without names of people.
+
+use api::{OktaUserSync, OktaUserSyncStatus, condition, names};
+use kube::{
+    Client, Resource as _,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tracing::{debug, warn};
+
+use crate::kubernetes::CALL_LIMIT;
+
+/// Longest note that the API server takes, in bytes.
+const NOTE_LIMIT: usize = 1024;
+
+/// Longest name of a resource for which an event can be named (253, less a dot and 16 digits).
+const NAME_LIMIT: usize = 236;
+
+/// One thing worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Whether it is bad.
+    pub warning: bool,
+    /// `PascalCase`, the reason of the condition that it speaks of.
+    pub reason: String,
+    /// What was going on: `Sync` or `CleanUp`.
+    pub action: &'static str,
+    /// For people.
+    pub note: String,
+}
+
+impl News {
+    /// Bad news of a clean-up.
+    #[must_use]
+    pub fn of_cleanup(warning: bool, reason: &str, note: impl Into<String>) -> Self {
+        Self { warning, reason: reason.into(), action: "CleanUp", note: note.into() }
+    }
+}
+
+/// What is new in `next`.
+#[must_use]
+pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<News> {
+    let mut all = Vec::new();
+    let mut tell = |warning, reason: &str, note: &str| {
+        all.push(News { warning, reason: reason.into(), action: "Sync", note: note.into() });
+    };
+    let ready = |status: &OktaUserSyncStatus| {
+        condition::find(&status.conditions, condition::READY)
+            .map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+    };
+    if let Some((status, reason, message)) = ready(next) {
+        let before = ready(previous);
+        let was_good = before.as_ref().is_some_and(|(status, ..)| status == "True");
+        let same = before.as_ref().is_some_and(|(_, before, _)| *before == reason);
+        match status.as_str() {
+            "True" if !was_good && previous.last_run.is_some() && failed(previous) => {
+                tell(false, "Recovered", &message)
+            }
+            "True" if !was_good && previous.last_run.is_none() => tell(false, &reason, &message),
+            "False" if !same => tell(reason != crate::status::SUSPENDED, &reason, &message),
+            _ => {}
+        }
+    }
+    if let Some(plan) = &next.pending_plan
+        && previous.pending_plan.as_ref().is_none_or(|before| before.hash != plan.hash)
+    {
+        let note = format!(
+            "{} removals wait for approval of plan {}: {}. See status.pendingPlan",
+            plan.removals, plan.hash, plan.reason
+        );
+        tell(true, "RemovalsHeld", &note);
+    }
+    all
+}
+
+/// Whether the last pass went wrong (whatever a pass that has just begun says now).
+fn failed(status: &OktaUserSyncStatus) -> bool {
+    status.last_run.as_ref().is_some_and(|run| matches!(run.result.as_str(), "Partial" | "Refused"))
+}
+
+/// Publishes events.
+#[derive(Clone)]
+pub struct Announcer {
+    recorder: Recorder,
+}
+
+impl Announcer {
+    /// Publishes in the name of the process `instance`.
+    #[must_use]
+    pub fn new(client: Client, instance: &str) -> Self {
+        let reporter = Reporter { controller: names::FIELD_MANAGER.into(), instance: Some(instance.into()) };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Publishes `news` about `object`. An event that cannot be published is logged and forgotten: it never stops a pass.
+    pub async fn tell(&self, object: &OktaUserSync, news: Vec<News>) {
+        let reference = object.object_ref(&());
+        if reference.name.as_ref().is_none_or(|name| name.len() > NAME_LIMIT) {
+            return debug!("the resource's name is too long for the name of an event");
+        }
+        for item in news {
+            let event = Event {
+                type_: if item.warning { EventType::Warning } else { EventType::Normal },
+                reason: condition::cut(&item.reason, 128),
+                note: Some(condition::cut(&item.note, NOTE_LIMIT)),
+                action: item.action.into(),
+                secondary: None,
+            };
+            match tokio::time::timeout(CALL_LIMIT, self.recorder.publish(&event, &reference)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(reason = item.reason, "the event could not be published: {error}"),
+                Err(_) => warn!(reason = item.reason, "the event could not be published in time"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::status::PendingPlan;
+    use engine::{
+        failure::{Class, Failure, Side},
+        report::Outcome,
+    };
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::status::{Ending, Moment, begun, ended, suspended, tests::report};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn after(previous: &OktaUserSyncStatus, ending: Ending<'_>) -> OktaUserSyncStatus {
+        let moment = Moment { generation: 1, started: NOW, now: NOW, next_run: NOW, token: None, id: "p" };
+        ended(previous, ending, moment)
+    }
+
+    fn reasons(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<(bool, String)> {
+        news(previous, next).into_iter().map(|item| (item.warning, item.reason)).collect()
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let empty = OktaUserSyncStatus::default();
+        let down = Failure::new(Side::Okta, Class::Transient, "OktaUnreachable", "Okta is down", "nothing");
+        let begun = begun(&empty, 1, NOW).unwrap();
+        assert_eq!(reasons(&empty, &begun), []);
+        let good = after(&begun, Ending::Report(&report(Outcome::Succeeded)));
+        assert_eq!(reasons(&begun, &good), [(false, "Synced".into())]);
+        assert_eq!(reasons(&good, &after(&good, Ending::Report(&report(Outcome::Succeeded)))), []);
+        let bad = after(&good, Ending::Refused(&down));
+        assert_eq!(reasons(&good, &bad), [(true, "OktaUnreachable".into())]);
+        assert_eq!(reasons(&bad, &after(&bad, Ending::Refused(&down))), [], "not in every loop");
+        let again = after(&bad, Ending::Report(&report(Outcome::Succeeded)));
+        assert_eq!(reasons(&bad, &again), [(false, "Recovered".into())]);
+        let paused = suspended(&again, 2, NOW).unwrap();
+        assert_eq!(reasons(&again, &paused), [(false, "Suspended".into())]);
+    }
+
+    #[test]
+    fn a_held_plan_is_told_once_and_without_names() {
+        let good = after(&OktaUserSyncStatus::default(), Ending::Report(&report(Outcome::Succeeded)));
+        let mut held = report(Outcome::Held);
+        held.pending = Some(PendingPlan {
+            hash: "abc".into(),
+            reason: "40 of 250".into(),
+            removals: 40,
+            sample: vec!["ada@example.com: left".into()],
+            held_since: Time(NOW),
+            expires: Time(NOW),
+        });
+        let next = after(&good, Ending::Report(&held));
+        let told = news(&good, &next);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].warning && told[0].note.contains("abc") && !told[0].note.contains("ada"), "{told:?}");
+        assert_eq!(reasons(&next, &after(&next, Ending::Report(&held))), []);
+    }
+}

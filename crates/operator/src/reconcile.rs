@@ -1,0 +1,222 @@
+//! What happens when the controller looks at one resource. Nothing, unless a pass is due.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{OktaUserSync, OktaUserSyncStatus, names};
+use jiff::Timestamp;
+use kube::{
+    ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{
+        controller::Action,
+        reflector::{self, ObjectRef},
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    attempt::{attempt, resource, subject},
+    events::{Announcer, news},
+    finalizer,
+    kubernetes::ApiError,
+    leader::Claim,
+    metrics::Metrics,
+    pace::{self, Backoff},
+    records::{Record, Records},
+    resolve::Resolver,
+    secrets::KubeSecrets,
+    status,
+    store::Store,
+    trigger::{self, Known},
+};
+
+/// A resource that may be undecodable; such a one is left alone and stops no other.
+pub type Guarded = DeserializeGuard<OktaUserSync>;
+
+/// What every reconcile shares.
+pub struct Context {
+    pub(crate) store: Store,
+    pub(crate) secrets: KubeSecrets,
+    pub(crate) resolver: Resolver,
+    pub(crate) watched: reflector::Store<Guarded>,
+    pub(crate) records: Records,
+    pub(crate) claim: Claim,
+    pub(crate) stop: CancellationToken,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) announcer: Announcer,
+    pub(crate) backoff: Backoff,
+    pub(crate) cleanup_within: Duration,
+}
+
+impl Context {
+    /// Whether a pass over `object`, begun as it was, may still write: this process leads, is not stopping, and nobody
+    /// has changed, suspended or deleted the resource since.
+    pub(crate) fn may_write(&self, object: &OktaUserSync) -> bool {
+        self.claim.holds()
+            && !self.stop.is_cancelled()
+            && self.watched.get(&reference(object)).and_then(|now| now.0.as_ref().ok().map(|now| same(now, object)))
+                == Some(true)
+    }
+}
+
+/// Whether both are the same specification of the same resource.
+fn same(now: &OktaUserSync, then: &OktaUserSync) -> bool {
+    now.metadata.uid == then.metadata.uid
+        && now.metadata.generation == then.metadata.generation
+        && now.metadata.deletion_timestamp.is_none()
+}
+
+fn reference(object: &OktaUserSync) -> ObjectRef<Guarded> {
+    ObjectRef::new(&object.name_any()).within(object.namespace().as_deref().unwrap_or_default())
+}
+
+/// Why a reconcile is tried again. Failures of a pass are no such error: they are in status.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The Kubernetes API did not do its part.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The task ended without an answer.
+    #[error("the pass broke off: {0}")]
+    Broken(String),
+}
+
+/// Looks at one resource.
+///
+/// # Errors
+/// The Kubernetes API refused or did not answer.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+    let object = match &guarded.0 {
+        Ok(object) => object,
+        Err(invalid) => {
+            let uid = invalid.metadata.uid.clone().unwrap_or_default();
+            context.metrics.undecodable(context.records.decodable(&uid, false));
+            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+            // No status is written: it would lose what the former one remembers (P5), which cannot be read either.
+            warn!(?namespace, ?name, "left alone, because it cannot be decoded: {}", invalid.error);
+            return Ok(Action::await_change());
+        }
+    };
+    let uid = object.uid().unwrap_or_default();
+    context.metrics.undecodable(context.records.decodable(&uid, true));
+    let mut record = context.records.take(&uid);
+    let done = look(&context, object, &mut record).await;
+    context.records.put(&uid, record);
+    Ok(done?)
+}
+
+async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record) -> Result<Action, ApiError> {
+    if !context.claim.holds() || context.stop.is_cancelled() {
+        return Ok(Action::await_change());
+    }
+    let shown = || record_status(object);
+    let previous = record.status.clone().unwrap_or_else(shown);
+    if object.metadata.deletion_timestamp.is_some() {
+        return if object.finalizers().iter().any(|name| name == names::FINALIZER) {
+            finalizer::end(context, object, previous, record).await
+        } else {
+            Ok(Action::await_change())
+        };
+    }
+    if record.unwritten {
+        context.store.write_status(object, &previous).await?;
+        record.unwritten = false;
+    }
+    context.metrics.status(&resource(object), &previous);
+    let generation = object.metadata.generation.unwrap_or_default();
+    if object.spec.suspend {
+        if let Some(next) = status::suspended(&previous, generation, Timestamp::now()) {
+            publish(context, object, record, &previous, next).await?;
+        }
+        return Ok(Action::await_change());
+    }
+    let secret_changed = secret_changed(context, object, record).await;
+    let known = Known { status: &previous, approval_seen: approval_seen(record), secret_changed };
+    let Some(why) = trigger::due(object, known, Timestamp::now()) else {
+        debug!(name = object.name_any(), "not due");
+        return Ok(until_next(&previous));
+    };
+    context.store.add_finalizer(object).await?;
+    let mut previous = previous;
+    if previous.observed_generation != Some(generation)
+        && let Some(next) = status::begun(&previous, generation, Timestamp::now())
+    {
+        context.store.write_status(object, &next).await?;
+        record.status = Some(next.clone());
+        previous = next;
+    }
+    let Some(next) = attempt(context, object, &previous, record, why).await else {
+        return Ok(Action::await_change());
+    };
+    let wait = until_next(&next);
+    publish(context, object, record, &previous, next).await?;
+    Ok(wait)
+}
+
+/// The one status write, and what it tells. The new status counts from now on, written or not: it remembers removals
+/// that have happened (P5).
+async fn publish(
+    context: &Arc<Context>,
+    object: &OktaUserSync,
+    record: &mut Record,
+    previous: &OktaUserSyncStatus,
+    next: OktaUserSyncStatus,
+) -> Result<(), ApiError> {
+    record.status = Some(next.clone());
+    record.unwritten = true;
+    context.metrics.status(&resource(object), &next);
+    match context.store.write_status(object, &next).await {
+        // The resource is gone, or another of the same name is there.
+        Err(error) if error.is_not_found() => {}
+        other => other?,
+    }
+    record.unwritten = false;
+    context.announcer.tell(object, news(previous, &next)).await;
+    Ok(())
+}
+
+/// Whether what a Secret holds is another than at the last pass of this process. Asked only when one was written.
+async fn secret_changed(context: &Arc<Context>, object: &OktaUserSync, record: &Record) -> bool {
+    if !context.records.was_touched(&object.uid().unwrap_or_default()) || !record.passed {
+        return false;
+    }
+    let material = context.resolver.read(&subject(object), &context.secrets).await;
+    material.ok().map(|material| material.prints()) != record.prints
+}
+
+/// The approval that a pass of this process has judged; `Some("")` if it judged none.
+fn approval_seen(record: &Record) -> Option<&str> {
+    record.passed.then(|| record.approval.as_deref().unwrap_or_default())
+}
+
+fn record_status(object: &OktaUserSync) -> OktaUserSyncStatus {
+    object.status.clone().unwrap_or_default()
+}
+
+/// To look again when the next pass is due.
+fn until_next(status: &OktaUserSyncStatus) -> Action {
+    let Some(next) = &status.next_run else { return Action::await_change() };
+    let wait = next.0.duration_since(Timestamp::now());
+    // A status knows whole seconds only, so a second is added rather than looking too early.
+    Action::requeue(Duration::try_from(wait).unwrap_or_default() + Duration::from_secs(1))
+}
+
+/// The wait after a reconcile that could not do its part with the Kubernetes API.
+#[must_use]
+pub fn after_error(guarded: &Guarded, error: &ReconcileError, context: &Context) -> Action {
+    use kube::Resource as _;
+    let meta = guarded.meta();
+    let uid = meta.uid.clone().unwrap_or_default();
+    if matches!(error, ReconcileError::Api(error) if error.is_conflict()) {
+        debug!(name = meta.name, "somebody else wrote first: {error}");
+        return Action::requeue(Duration::from_secs(1));
+    }
+    warn!(namespace = meta.namespace, name = meta.name, "{error}");
+    let mut record = context.records.take(&uid);
+    record.failures = record.failures.saturating_add(1);
+    let wait = context.backoff.after(record.failures, context.backoff.most);
+    let seed = format!("{uid}/{}", record.failures);
+    context.records.put(&uid, record);
+    Action::requeue(pace::jittered(wait, &seed))
+}

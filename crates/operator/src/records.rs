@@ -1,0 +1,113 @@
+//! What is kept in memory of each resource between two passes. Lost with the process, and nothing depends on it that
+//! status does not know as well, but for the roster (see [`engine::roster`]).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use api::OktaUserSyncStatus;
+use engine::roster::Roster;
+
+use crate::resolve::{Clients, Print};
+
+/// What is known of one resource.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The status that was written last. It is newer than what a watch shows just after the write, and the brake counts
+    /// by it (P5).
+    pub status: Option<OktaUserSyncStatus>,
+    /// The status that could not be written yet.
+    pub unwritten: bool,
+    /// Clients of the last pass.
+    pub clients: Option<Clients>,
+    /// Prints of what the Secrets held at the last pass; `None` if they could not be read.
+    pub prints: Option<[Print; 2]>,
+    /// Whether a pass of this process has run.
+    pub passed: bool,
+    /// Who has which account.
+    pub roster: Roster,
+    /// The approval that the last pass has judged.
+    pub approval: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// All records, by uid, so that a resource made anew under an old name starts from nothing.
+#[derive(Debug, Default)]
+pub struct Records {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    records: HashMap<String, Record>,
+    touched: HashSet<String>,
+    undecodable: HashSet<String>,
+}
+
+impl Records {
+    /// Takes the record out, to be worked with; only one reconcile of a resource runs at a time.
+    #[must_use]
+    pub fn take(&self, uid: &str) -> Record {
+        self.state().records.remove(uid).unwrap_or_default()
+    }
+
+    /// Puts it back.
+    pub fn put(&self, uid: &str, record: Record) {
+        self.state().records.insert(uid.to_owned(), record);
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        let mut state = self.state();
+        state.records.remove(uid);
+        state.touched.remove(uid);
+        state.undecodable.remove(uid);
+    }
+
+    /// Notes that a Secret of the resource was written.
+    pub fn touch(&self, uid: &str) {
+        self.state().touched.insert(uid.to_owned());
+    }
+
+    /// Whether a Secret was written since this was asked last.
+    #[must_use]
+    pub fn was_touched(&self, uid: &str) -> bool {
+        self.state().touched.remove(uid)
+    }
+
+    /// Notes whether the resource can be decoded; answers how many cannot.
+    pub fn decodable(&self, uid: &str, decodable: bool) -> usize {
+        let mut state = self.state();
+        if decodable {
+            state.undecodable.remove(uid);
+        } else {
+            state.undecodable.insert(uid.to_owned());
+        }
+        state.undecodable.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_lives_as_long_as_its_resource() {
+        let records = Records::default();
+        records.put("1", Record { failures: 3, ..Record::default() });
+        let record = records.take("1");
+        assert_eq!((record.failures, records.take("2").failures), (3, 0));
+        records.put("1", record);
+        records.touch("1");
+        assert!(records.was_touched("1") && !records.was_touched("1"));
+        assert_eq!((records.decodable("1", false), records.decodable("1", true)), (1, 0));
+        records.forget("1");
+        assert_eq!(records.take("1").failures, 0);
+    }
+}

@@ -1,0 +1,488 @@
+//! From a specification and its Secrets to what a pass runs on: the policy and the two clients.
+//!
+//! The same for the operator and for the command line; nothing here knows the controller.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::{
+    OktaUserSyncSpec,
+    spec::{self, SecretKeyRef, Source},
+};
+use engine::{
+    failure::{Class, Failure, Side},
+    policy::Policy,
+    role::Ceiling,
+};
+use jiff::Timestamp;
+use okta::{Governor, OktaClient, OktaError, OrgUrl, Scope, key::PrivateKey};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use teleport::{Identity, TeleportClient};
+
+use crate::secrets::{SecretBytes, SecretError, Secrets};
+
+/// What an operator's administrator sets for all resources.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Certificate authorities (PEM) that are trusted for Okta beside the system's.
+    pub okta_ca: Option<Vec<u8>>,
+    /// `host:port` of the Teleport cluster of resources that name none.
+    pub teleport_address: Option<String>,
+    /// Roles that may be given at all (P13).
+    pub ceiling: Ceiling,
+}
+
+/// One resource, as far as resolving goes.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// Its namespace; Secrets are looked for nowhere else.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// What it asks for.
+    pub spec: &'a OktaUserSyncSpec,
+    /// Plan hashes that its annotation approves.
+    pub approvals: Vec<String>,
+}
+
+impl Subject<'_> {
+    /// `namespace/name`: the value of the ownership label.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A digest of settings and secret bytes: equal as long as a client made of them is still the right one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Print([u8; 32]);
+
+impl fmt::Debug for Print {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Print(…)")
+    }
+}
+
+impl Print {
+    /// Of settings (as text) and secret bytes.
+    fn of(settings: &str, secret: &SecretBytes) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(settings.as_bytes());
+        digest.update([0]);
+        digest.update(secret.expose_secret());
+        Self(digest.finalize().into())
+    }
+}
+
+/// The bytes that the references of a specification lead to.
+#[derive(Debug)]
+pub struct Material {
+    key: SecretBytes,
+    identity: SecretBytes,
+}
+
+impl Material {
+    /// Two prints, of key and identity: whether what the references lead to has changed.
+    #[must_use]
+    pub fn prints(&self) -> [Print; 2] {
+        [Print::of("", &self.key), Print::of("", &self.identity)]
+    }
+}
+
+/// A client and what it was made of.
+struct Made<T> {
+    client: Arc<T>,
+    print: Print,
+}
+
+impl<T> Clone for Made<T> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), print: self.print }
+    }
+}
+
+/// The two clients of one resource. They are handed back at the next resolving, and kept as long as they are right, so
+/// that tokens and connections outlive a pass.
+#[derive(Clone)]
+pub struct Clients {
+    okta: Made<OktaClient>,
+    teleport: Made<TeleportClient>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl Clients {
+    /// The way to Okta.
+    #[must_use]
+    pub fn okta(&self) -> &OktaClient {
+        &self.okta.client
+    }
+
+    /// The way to Teleport.
+    #[must_use]
+    pub fn teleport(&self) -> &Arc<TeleportClient> {
+        &self.teleport.client
+    }
+
+    /// When the identity in use runs out.
+    #[must_use]
+    pub fn identity_expires(&self) -> Timestamp {
+        self.teleport.client.identity().expires()
+    }
+}
+
+/// Resolves; holds what all resources share: one governor for each organisation (P14).
+#[derive(Debug)]
+pub struct Resolver {
+    defaults: Defaults,
+    governors: Mutex<HashMap<OrgUrl, Governor>>,
+}
+
+impl Resolver {
+    /// A resolver with these defaults.
+    #[must_use]
+    pub fn new(defaults: Defaults) -> Self {
+        Self { defaults, governors: Mutex::default() }
+    }
+
+    /// The policy of `subject`.
+    ///
+    /// # Errors
+    /// A pattern or filter that cannot be read, a role above the ceiling.
+    pub fn policy(&self, subject: &Subject<'_>) -> Result<Policy, Failure> {
+        Policy::new(&subject.owner(), subject.spec, &self.defaults.ceiling, subject.approvals.clone())
+    }
+
+    /// Reads the Secrets that `subject` refers to.
+    ///
+    /// # Errors
+    /// A reference is left out, or leads nowhere.
+    pub async fn read(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Material, Failure> {
+        let key = self.read_key(subject, secrets).await?;
+        let identity = self.read_identity(subject, secrets).await?;
+        Ok(Material { key, identity })
+    }
+
+    /// Both clients for `subject`; those of `former` as far as they are still right.
+    ///
+    /// # Errors
+    /// The org URL, client ID, key, address or identity cannot be used, or the identity has expired.
+    pub fn clients(
+        &self,
+        subject: &Subject<'_>,
+        material: &Material,
+        former: Option<&Clients>,
+    ) -> Result<Clients, Failure> {
+        Ok(Clients {
+            okta: self.okta(subject, &material.key, former.map(|former| &former.okta))?,
+            teleport: self.teleport(subject, &material.identity, former.map(|former| &former.teleport))?,
+        })
+    }
+
+    /// All that is needed to clean up after `subject`: Teleport only, because Okta and its key may be gone. A client of
+    /// the last pass serves when the identity's Secret was deleted together with the resource.
+    ///
+    /// # Errors
+    /// The address or identity cannot be had or used, and there is no client of a former pass.
+    pub async fn for_cleanup(
+        &self,
+        subject: &Subject<'_>,
+        secrets: &impl Secrets,
+        former: Option<&Clients>,
+    ) -> Result<Arc<TeleportClient>, Failure> {
+        let former = former.map(|former| &former.teleport);
+        let made = match self.read_identity(subject, secrets).await {
+            Ok(identity) => self.teleport(subject, &identity, former),
+            Err(failure) => Err(failure),
+        };
+        match (made, former) {
+            (Ok(made), _) => Ok(made.client),
+            (Err(_), Some(former)) => Ok(former.client.clone()),
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    fn okta(
+        &self,
+        subject: &Subject<'_>,
+        key: &SecretBytes,
+        former: Option<&Made<OktaClient>>,
+    ) -> Result<Made<OktaClient>, Failure> {
+        let (okta, scope) = (&subject.spec.okta, &subject.spec.scope);
+        let words = format!("{okta:?} {:?} {:?}", scope.source, scope.groups.is_empty());
+        let print = Print::of(&words, key);
+        if let Some(former) = former.filter(|former| former.print == print) {
+            return Ok(former.clone());
+        }
+        let org_url = OrgUrl::parse(&okta.org_url).map_err(OktaError::from)?;
+        let key = PrivateKey::parse(key.expose_secret()).map_err(OktaError::from)?;
+        let settings = okta::Settings {
+            dpop: match okta.dpop {
+                spec::Dpop::Auto => okta::Dpop::Auto,
+                spec::Dpop::Required => okta::Dpop::Required,
+                spec::Dpop::Disabled => okta::Dpop::Disabled,
+            },
+            budget_percent: u8::try_from(okta.budget_percent).unwrap_or(100),
+            ca_bundle: self.defaults.okta_ca.clone(),
+            scopes: scopes(scope.source, !scope.groups.is_empty()),
+            ..okta::Settings::new(org_url.clone(), okta.client_id.clone(), key)
+        };
+        let client = OktaClient::new(settings, self.governor(org_url))?;
+        Ok(Made { client: Arc::new(client), print })
+    }
+
+    fn teleport(
+        &self,
+        subject: &Subject<'_>,
+        identity: &SecretBytes,
+        former: Option<&Made<TeleportClient>>,
+    ) -> Result<Made<TeleportClient>, Failure> {
+        let address = self.teleport_address(subject)?;
+        let print = Print::of(address, identity);
+        let identity = match former.filter(|former| former.print == print) {
+            Some(former) => former.client.identity(),
+            None => Identity::parse(&String::from_utf8_lossy(identity.expose_secret()))?,
+        };
+        identity.check(Timestamp::now())?;
+        if let Some(former) = former.filter(|former| former.print == print) {
+            return Ok(former.clone());
+        }
+        let client = TeleportClient::connect(teleport::Settings::new(address, identity))?;
+        Ok(Made { client: Arc::new(client), print })
+    }
+
+    fn teleport_address<'a>(&'a self, subject: &Subject<'a>) -> Result<&'a str, Failure> {
+        let named = subject.spec.teleport.address.as_deref().or(self.defaults.teleport_address.as_deref());
+        named.ok_or_else(|| {
+            Failure::new(
+                Side::Teleport,
+                Class::Configuration,
+                "TeleportAddressMissing",
+                "neither teleport.address nor the operator's own default names a Teleport cluster",
+                "set teleport.address to host:port of the cluster, or the operator's --teleport-address",
+            )
+        })
+    }
+
+    async fn read_key(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<SecretBytes, Failure> {
+        let wanted = Wanted {
+            side: Side::Okta,
+            field: "okta.privateKeySecretRef",
+            what: "the private key (PEM or JWK) of the API Services app",
+            missing: "KeySecretMissing",
+        };
+        wanted.read(subject.namespace, subject.spec.okta.private_key_secret_ref.as_ref(), secrets).await
+    }
+
+    async fn read_identity(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<SecretBytes, Failure> {
+        let wanted = Wanted {
+            side: Side::Teleport,
+            field: "teleport.identitySecretRef",
+            what: "an identity file (tctl auth sign --format=file, or tbot's output)",
+            missing: "IdentitySecretMissing",
+        };
+        wanted.read(subject.namespace, subject.spec.teleport.identity_secret_ref.as_ref(), secrets).await
+    }
+
+    fn governor(&self, org_url: OrgUrl) -> Governor {
+        let mut governors = self.governors.lock().unwrap_or_else(PoisonError::into_inner);
+        governors.entry(org_url).or_default().clone()
+    }
+}
+
+/// One reference of a specification, and the words for when it leads nowhere.
+struct Wanted {
+    side: Side,
+    field: &'static str,
+    what: &'static str,
+    missing: &'static str,
+}
+
+impl Wanted {
+    async fn read(
+        &self,
+        namespace: &str,
+        reference: Option<&SecretKeyRef>,
+        secrets: &impl Secrets,
+    ) -> Result<SecretBytes, Failure> {
+        let Some(SecretKeyRef { name, key }) = reference else {
+            return Err(self.failure(
+                Class::Configuration,
+                self.missing,
+                format!("{} is not set", self.field),
+                format!("put {} into a Secret of the namespace {namespace} and name it in {}", self.what, self.field),
+            ));
+        };
+        secrets.get(namespace, name, key).await.map_err(|error| {
+            let (class, reason, remedy) = match &error {
+                SecretError::NoSecret => (
+                    Class::Configuration,
+                    self.missing,
+                    format!(
+                        "make the Secret {name} in the namespace {namespace}, with {} under the key {key}",
+                        self.what
+                    ),
+                ),
+                SecretError::NoKey(_) => (
+                    Class::Configuration,
+                    self.missing,
+                    format!("put {} under the key {key}, or name another key in {}", self.what, self.field),
+                ),
+                SecretError::Forbidden(_) => (
+                    Class::Permission,
+                    "SecretForbidden",
+                    format!("let the operator's ServiceAccount get Secrets in the namespace {namespace}"),
+                ),
+                SecretError::Unavailable(_) => {
+                    (Class::Transient, "SecretUnavailable", "nothing; it is tried again".to_owned())
+                }
+            };
+            let message = format!("{}: Secret {namespace}/{name}, key {key}: {error}", self.field);
+            self.failure(class, reason, message, remedy)
+        })
+    }
+
+    fn failure(&self, class: Class, reason: &'static str, message: String, remedy: String) -> Failure {
+        Failure::new(self.side, class, reason, message, remedy)
+    }
+}
+
+/// Scopes that a pass over this source is going to need, so that one token serves it.
+fn scopes(source: Source, narrowed: bool) -> Vec<Scope> {
+    let mut scopes = match source {
+        Source::App => vec![Scope::Apps, Scope::Users],
+        Source::Groups => vec![Scope::Groups, Scope::Users],
+        Source::Org => vec![Scope::Users],
+    };
+    if narrowed && !scopes.contains(&Scope::Groups) {
+        scopes.push(Scope::Groups);
+    }
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use okta::key::KeyKind;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{secrets::MapSecrets, status::tests::example};
+
+    fn resolver() -> Resolver {
+        Resolver::new(Defaults {
+            okta_ca: None,
+            teleport_address: Some("teleport.example.com:443".into()),
+            ceiling: Ceiling::new(&["okta-*".into()]).unwrap(),
+        })
+    }
+
+    fn reference(name: &str, key: &str) -> Option<SecretKeyRef> {
+        Some(SecretKeyRef { name: name.into(), key: key.into() })
+    }
+
+    fn complete() -> OktaUserSyncSpec {
+        let mut spec = example().spec;
+        spec.okta.private_key_secret_ref = reference("okta", "key");
+        spec.teleport.identity_secret_ref = reference("teleport", "identity");
+        spec
+    }
+
+    fn secrets() -> MapSecrets {
+        let mut secrets = MapSecrets::default();
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        secrets.insert("home", "okta", "key", key.to_pkcs8_pem().unwrap().expose_secret().as_bytes().to_vec());
+        secrets.insert("home", "okta", "garbage", b"-----BEGIN".to_vec());
+        secrets.insert("home", "teleport", "identity", b"no identity".to_vec());
+        secrets
+    }
+
+    fn subject(spec: &OktaUserSyncSpec) -> Subject<'_> {
+        Subject { namespace: "home", name: "acme", spec, approvals: vec![] }
+    }
+
+    async fn failure(spec: &OktaUserSyncSpec) -> Failure {
+        let (resolver, subject) = (resolver(), subject(spec));
+        match resolver.read(&subject, &secrets()).await {
+            Ok(material) => resolver.clients(&subject, &material, None).map(drop).unwrap_err(),
+            Err(failure) => failure,
+        }
+    }
+
+    #[rstest]
+    #[case::no_key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = None, Side::Okta, "KeySecretMissing")]
+    #[case::no_secret(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = reference("gone", "key"), Side::Okta, "KeySecretMissing")]
+    #[case::no_such_key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = reference("okta", "gone"), Side::Okta, "KeySecretMissing")]
+    #[case::no_identity(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = None, Side::Teleport, "IdentitySecretMissing")]
+    #[case::no_identity_secret(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = reference("gone", "x"), Side::Teleport, "IdentitySecretMissing")]
+    #[case::unreadable_identity(|_: &mut OktaUserSyncSpec| (), Side::Teleport, "IdentityUnreadable")]
+    #[tokio::test]
+    async fn what_leads_nowhere_is_named_with_a_remedy(
+        #[case] change: fn(&mut OktaUserSyncSpec),
+        #[case] side: Side,
+        #[case] reason: &str,
+    ) {
+        let mut spec = complete();
+        change(&mut spec);
+        let failure = failure(&spec).await;
+        assert_eq!((failure.side, failure.reason), (side, reason), "{failure:?}");
+        assert!(!failure.class.retry(), "a person has to mend it: {failure:?}");
+        assert!(!failure.remedy.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_key_is_okta_s_side() {
+        let mut spec = complete();
+        spec.okta.private_key_secret_ref = reference("okta", "garbage");
+        let failure = failure(&spec).await;
+        assert_eq!(failure.side, Side::Okta);
+        assert!(!failure.class.retry() && !failure.remedy.is_empty(), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn prints_change_with_the_content_and_nothing_else() {
+        let (resolver, spec, mut secrets) = (resolver(), complete(), secrets());
+        let before = resolver.read(&subject(&spec), &secrets).await.unwrap().prints();
+        assert_eq!(resolver.read(&subject(&spec), &secrets).await.unwrap().prints(), before);
+        secrets.insert("home", "teleport", "identity", b"renewed".to_vec());
+        let after = resolver.read(&subject(&spec), &secrets).await.unwrap().prints();
+        assert_eq!(after[0], before[0]);
+        assert_ne!(after[1], before[1]);
+    }
+
+    #[tokio::test]
+    async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
+        let (resolver, mut spec, secrets) = (resolver(), complete(), secrets());
+        let key = resolver.read(&subject(&spec), &secrets).await.unwrap().key;
+        let first = resolver.okta(&subject(&spec), &key, None).unwrap();
+        spec.users.roles.push("okta-more".into());
+        let second = resolver.okta(&subject(&spec), &key, Some(&first)).unwrap();
+        assert!(Arc::ptr_eq(&first.client, &second.client), "roles are no business of Okta's client");
+        spec.okta.budget_percent = 50;
+        let third = resolver.okta(&subject(&spec), &key, Some(&second)).unwrap();
+        assert!(!Arc::ptr_eq(&second.client, &third.client));
+    }
+
+    #[test]
+    fn p14_resources_on_one_organisation_share_one_governor() {
+        let resolver = resolver();
+        for org in ["https://acme.okta.com", "https://acme.okta.com", "https://other.okta.com"] {
+            resolver.governor(OrgUrl::parse(org).unwrap());
+        }
+        assert_eq!(resolver.governors.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn p13_a_role_above_the_ceiling_is_refused() {
+        let mut spec = complete();
+        spec.users.roles = vec!["editor".into()];
+        assert_eq!(resolver().policy(&subject(&spec)).unwrap_err().reason, "RoleAboveCeiling");
+    }
+}

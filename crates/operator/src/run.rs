@@ -1,0 +1,270 @@
+//! The life of the operator's process: serve probes, wait for the CRD, win the lease, reconcile, stop.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    controller::{Controller, GRACE, Reach},
+    definition,
+    events::Announcer,
+    http::{self, Readiness, Role},
+    kubernetes::tuned,
+    leader::{Claim, Election, Ended, Times},
+    lease::KubeLease,
+    metrics::Metrics,
+    pace::Backoff,
+    reconcile::Context,
+    records::Records,
+    resolve::{Defaults, Resolver},
+    secrets::KubeSecrets,
+    store::Store,
+};
+
+/// How replicas agree on who works.
+#[derive(Clone, Debug)]
+pub struct LeaderElection {
+    /// Namespace of the Lease: the operator's own.
+    pub namespace: String,
+    /// Name of the Lease.
+    pub lease: String,
+    /// The three times.
+    pub times: Times,
+}
+
+/// Everything that the operator is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The cluster.
+    pub kube: kube::Config,
+    /// Where resources are watched.
+    pub reach: Reach,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes any.
+    pub listen: SocketAddr,
+    /// Name of this process among its replicas: the pod's name.
+    pub instance: String,
+    /// `None`: this is the only process, and works at once.
+    pub leader_election: Option<LeaderElection>,
+    /// Resources worked on at once.
+    pub concurrency: u16,
+    /// What holds for all resources.
+    pub defaults: Defaults,
+    /// How failing resources wait.
+    pub backoff: Backoff,
+    /// How long a deletion policy is tried after the deletion before the resource is let go (P15).
+    pub cleanup_within: Duration,
+    /// How long the passes under way may take to end after a stop. Keep it below the pod's grace period.
+    pub grace: Duration,
+    /// Version of the program.
+    pub version: String,
+}
+
+impl Settings {
+    /// Settings for one process that serves the whole cluster, with the defaults.
+    #[must_use]
+    pub fn new(kube: kube::Config, defaults: Defaults) -> Self {
+        Self {
+            kube,
+            reach: Reach::Cluster,
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            instance: "okta-user-sync".into(),
+            leader_election: None,
+            concurrency: 4,
+            defaults,
+            backoff: Backoff::default(),
+            cleanup_within: Duration::from_secs(300),
+            grace: GRACE,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// Why the operator ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The address of probes and metrics cannot be had.
+    #[error("cannot listen on {0}: {1}; choose another address")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// The client for the cluster cannot be made.
+    #[error("no client for the cluster: {0}; check the kubeconfig")]
+    Client(#[from] kube::Error),
+    /// The times of leader election do not fit together.
+    #[error(
+        "leader election: the lease lasts whole seconds, the renew deadline is shorter, the retry period shorter still"
+    )]
+    Times,
+    /// Signals cannot be listened to.
+    #[error("signals cannot be listened to: {0}")]
+    Signals(#[source] io::Error),
+    /// Another process leads now, or may. This one ends, and is started anew.
+    #[error("the lease was lost; this process ends, so that nothing of it goes on")]
+    LeaseLost,
+    /// The server of probes ended.
+    #[error("the server of probes and metrics ended: {0}")]
+    Server(String),
+}
+
+/// Runs the operator until SIGTERM or SIGINT. The write in hand is ended, then the lease is given back.
+///
+/// # Errors
+/// [`RunError`]; the process should then end with a failure.
+pub async fn run(settings: Settings) -> Result<(), RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+        info!("told to stop");
+        stopping.cancel();
+    });
+    Operator::bind(settings).await?.run(stop).await
+}
+
+/// An operator whose probes have an address already.
+pub struct Operator {
+    settings: Settings,
+    client: Client,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Operator {
+    /// Takes the address of probes and metrics, and makes the client.
+    ///
+    /// # Errors
+    /// The address is taken, the kubeconfig is unusable, or settings contradict each other.
+    pub async fn bind(settings: Settings) -> Result<Self, RunError> {
+        if settings.leader_election.as_ref().is_some_and(|election| !election.times.sound()) {
+            return Err(RunError::Times);
+        }
+        let client = Client::try_from(tuned(settings.kube.clone()))?;
+        let listening = |error| RunError::Listen(settings.listen, error);
+        let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+        Ok(Self { settings, client, listener, address })
+    }
+
+    /// Where probes and metrics are served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `stop`.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let Self { settings, client, listener, address } = self;
+        let (readiness, metrics) = (Readiness::default(), Arc::new(Metrics::new(&settings.version)));
+        info!(%address, version = settings.version, "serving probes and metrics");
+        let end = CancellationToken::new();
+        let serving = http::serve(listener, readiness.clone(), metrics.clone(), end.clone());
+        let mut server = tokio::spawn(serving);
+        let life = Life { settings, client, readiness, metrics, stop };
+        let ended = tokio::select! {
+            ended = life.lead_and_work() => ended,
+            ended = &mut server => return Err(RunError::Server(format!("{ended:?}"))),
+        };
+        end.cancel();
+        // Probes that hang must not hold up the end.
+        let _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+        info!("ended");
+        ended
+    }
+}
+
+/// What the stations of the process's life share.
+struct Life {
+    settings: Settings,
+    client: Client,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+}
+
+impl Life {
+    async fn lead_and_work(&self) -> Result<(), RunError> {
+        tokio::select! {
+            () = definition::wait(&self.client, &self.readiness, &self.metrics) => {}
+            () = self.stop.cancelled() => return Ok(()),
+        }
+        let Some(election) = &self.settings.leader_election else {
+            self.work(Claim::alone()).await;
+            return Ok(());
+        };
+        self.readiness.role(Role::StandingBy);
+        let lease = KubeLease::new(self.client.clone(), &election.namespace, &election.lease);
+        let mut candidate = Election::new(lease, self.settings.instance.clone(), election.times);
+        let claim = tokio::select! {
+            claim = candidate.acquire() => claim,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        self.readiness.role(Role::Starting);
+        self.metrics.leader(true);
+        let release = CancellationToken::new();
+        // A task of its own: whatever the controller does, the lease is renewed, or known to be lost.
+        let mut keeping = tokio::spawn(candidate.keep(release.clone()));
+        tokio::select! {
+            () = self.work(claim.clone()) => {}
+            ended = &mut keeping => return Err(lost(ended, &claim)),
+        }
+        claim.end();
+        release.cancel();
+        settle(keeping).await
+    }
+
+    /// Reconciles until the stop, and then as long as passes under way need, within the grace period.
+    async fn work(&self, claim: Claim) {
+        let settings = &self.settings;
+        let (watched, writer) = kube::runtime::reflector::store();
+        let context = Arc::new(Context {
+            store: Store::new(self.client.clone()),
+            secrets: KubeSecrets::new(self.client.clone()),
+            resolver: Resolver::new(settings.defaults.clone()),
+            watched,
+            records: Records::default(),
+            claim,
+            stop: self.stop.clone(),
+            metrics: self.metrics.clone(),
+            announcer: Announcer::new(self.client.clone(), &settings.instance),
+            backoff: settings.backoff,
+            cleanup_within: settings.cleanup_within,
+        });
+        let controller = Controller {
+            client: self.client.clone(),
+            reach: settings.reach.clone(),
+            concurrency: settings.concurrency,
+            readiness: self.readiness.clone(),
+            context,
+            writer,
+        };
+        let too_long = async {
+            self.stop.cancelled().await;
+            self.readiness.role(Role::Starting);
+            tokio::time::sleep(settings.grace).await;
+        };
+        tokio::select! {
+            () = controller.run() => {}
+            () = too_long => warn!("a pass did not end within the grace period and is broken off"),
+        }
+    }
+}
+
+fn lost(ended: Result<Ended, tokio::task::JoinError>, claim: &Claim) -> RunError {
+    claim.end();
+    warn!(?ended, "the lease is lost");
+    RunError::LeaseLost
+}
+
+async fn settle(keeping: JoinHandle<Ended>) -> Result<(), RunError> {
+    match keeping.await {
+        Ok(Ended::Released) => Ok(()),
+        Ok(Ended::Lost) | Err(_) => Err(RunError::LeaseLost),
+    }
+}

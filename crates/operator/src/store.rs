@@ -1,0 +1,108 @@
+//! The operator's two writes to a resource: its status, and its finalizer.
+
+use api::{OktaUserSync, OktaUserSyncStatus, names};
+use kube::{
+    Api, Client, Resource as _, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use crate::kubernetes::{ApiError, within_limit};
+
+/// How often a finalizer write that met another writer is made anew.
+const TRIES: usize = 4;
+
+/// Writes resources.
+#[derive(Clone)]
+pub struct Store {
+    client: Client,
+}
+
+impl Store {
+    /// Writes with the rights of `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn api(&self, object: &OktaUserSync) -> Api<OktaUserSync> {
+        Api::namespaced(self.client.clone(), object.namespace().as_deref().unwrap_or_default())
+    }
+
+    /// Writes the whole status by server-side apply. The uid goes with it, so that a resource made anew under the same
+    /// name does not get the status of the former one.
+    ///
+    /// # Errors
+    /// The API server refused or did not answer.
+    pub async fn write_status(&self, object: &OktaUserSync, status: &OktaUserSyncStatus) -> Result<(), ApiError> {
+        let body = json!({
+            "apiVersion": OktaUserSync::api_version(&()),
+            "kind": OktaUserSync::kind(&()),
+            "metadata": { "name": object.name_any(), "uid": object.uid() },
+            "status": status,
+        });
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let api = self.api(object);
+        within_limit(api.patch_status(&object.name_any(), &params, &Patch::Apply(body))).await.map(drop)
+    }
+
+    /// Adds our finalizer, unless it is there. Goes before the first write to Teleport.
+    ///
+    /// # Errors
+    /// The API server refused or did not answer; the resource is gone or being deleted.
+    pub async fn add_finalizer(&self, object: &OktaUserSync) -> Result<(), ApiError> {
+        self.change_finalizers(object, |finalizers| {
+            if finalizers.iter().any(|name| name == names::FINALIZER) {
+                return false;
+            }
+            finalizers.push(names::FINALIZER.to_owned());
+            true
+        })
+        .await
+    }
+
+    /// Takes our finalizer away; no error if the resource is gone already.
+    ///
+    /// # Errors
+    /// The API server refused or did not answer.
+    pub async fn remove_finalizer(&self, object: &OktaUserSync) -> Result<(), ApiError> {
+        let removed = self.change_finalizers(object, |finalizers| {
+            let before = finalizers.len();
+            finalizers.retain(|name| name != names::FINALIZER);
+            finalizers.len() != before
+        });
+        match removed.await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A write on exactly the version whose finalizers it is made from, so that nobody else's finalizer is lost.
+    async fn change_finalizers(
+        &self,
+        object: &OktaUserSync,
+        change: impl Fn(&mut Vec<String>) -> bool,
+    ) -> Result<(), ApiError> {
+        let (api, name) = (self.api(object), object.name_any());
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.into()), ..PatchParams::default() };
+        let mut tries = 0;
+        let mut meta = object.metadata.clone();
+        loop {
+            let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+            if !change(&mut finalizers) {
+                return Ok(());
+            }
+            let body = json!({ "metadata": {
+                "uid": object.uid(), "resourceVersion": meta.resource_version, "finalizers": finalizers,
+            }});
+            match within_limit(api.patch_metadata(&name, &params, &Patch::Merge(body))).await {
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                other => return other.map(drop),
+            }
+            meta = within_limit(api.get_metadata(&name)).await?.metadata;
+            if meta.uid != object.metadata.uid {
+                return Ok(());
+            }
+        }
+    }
+}
