@@ -176,7 +176,7 @@ async fn set_permissions(
             cluster.roles.insert(preset::BOT_ROLE.to_owned(), preset::bot_role());
         }
         Some(Some((kind, verb))) => {
-            drop_permission(&mut cluster, asked.role.as_deref().unwrap_or(preset::BOT_ROLE), kind, verb)
+            drop_permission(&mut cluster, asked.role.as_deref().unwrap_or(preset::BOT_ROLE), kind, verb);
         }
         Some(None) => return Err((StatusCode::BAD_REQUEST, "drop is kind:verb, such as lock:update")),
     }

@@ -132,7 +132,7 @@ impl Faults {
     }
 }
 
-/// The n-th of a fixed series of numbers from 0 to 1, so that tests with a probability come out alike each time (SplitMix64's mixing step).
+/// The n-th of a fixed series of numbers from 0 to 1, so that tests with a probability come out alike each time (the mixing step of `SplitMix64`).
 fn draw(n: u64) -> f64 {
     let mut mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

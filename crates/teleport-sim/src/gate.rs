@@ -91,7 +91,7 @@ fn code_of(response: &Response) -> Code {
     response.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
 }
 
-/// A message over the limit is RESOURCE_EXHAUSTED in Go's words and OUT_OF_RANGE in tonic's.
+/// A message over the limit is `RESOURCE_EXHAUSTED` in Go's words and `OUT_OF_RANGE` in tonic's.
 fn with_server_words(response: Response) -> Response {
     if code_of(&response) == Code::OutOfRange {
         return answer(&Refusal::new(Code::ResourceExhausted, "grpc: received message larger than max"));

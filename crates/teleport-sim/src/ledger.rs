@@ -115,6 +115,9 @@ impl Counters {
     pub(crate) fn leave(&mut self, method: &str) {
         if let Some(under_way) = self.under_way.get_mut(method) {
             *under_way = under_way.saturating_sub(1);
+            if *under_way == 0 {
+                self.under_way.remove(method);
+            }
         }
     }
 

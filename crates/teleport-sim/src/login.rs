@@ -69,15 +69,14 @@ impl Cluster {
                 format!("local user {:?} already exists and is not a SAML user", login.user),
             ));
         }
-        let roles = match stored.filter(|stored| stored.is_okta()) {
-            Some(stored) => stored.message().spec.map(|spec| spec.roles).unwrap_or_default(),
-            None => {
-                let connector = connector.metadata.map(|metadata| metadata.name).unwrap_or_default();
-                let user = logged_in(login, &connector, &roles, to_wire(now), to_wire(expires));
-                let draft = Draft::read(&user.encode_to_vec())?;
-                self.store_user(key, draft.seal(None)?)?;
-                roles
-            }
+        let roles = if let Some(stored) = stored.filter(|stored| stored.is_okta()) {
+            stored.message().spec.map(|spec| spec.roles).unwrap_or_default()
+        } else {
+            let connector = connector.metadata.map(|metadata| metadata.name).unwrap_or_default();
+            let user = logged_in(login, &connector, &roles, to_wire(now), to_wire(expires));
+            let draft = Draft::read(&user.encode_to_vec())?;
+            self.store_user(key, draft.seal(None)?);
+            roles
         };
         Ok(self.certificates.add(&login.user, roles, now, expires))
     }

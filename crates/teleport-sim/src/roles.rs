@@ -62,7 +62,7 @@ impl Cluster {
     pub(crate) fn get_connectors(
         &mut self,
         caller: &Caller,
-        request: &types::ResourcesWithSecretsRequest,
+        request: types::ResourcesWithSecretsRequest,
     ) -> Result<Vec<types::SamlConnectorV2>, Refusal> {
         self.require(caller, "saml", &["list", if request.with_secrets { "read" } else { "readnosecrets" }])?;
         Ok(self.connectors.values().cloned().collect())

@@ -181,7 +181,7 @@ impl AuthService for Api {
         &self,
         request: Request<types::ResourcesWithSecretsRequest>,
     ) -> Result<Response<types::SamlConnectorV2List>, Status> {
-        let connectors = self.shared.cluster().get_connectors(&caller(&request), request.get_ref());
+        let connectors = self.shared.cluster().get_connectors(&caller(&request), *request.get_ref());
         done(connectors.map(|saml_connectors| types::SamlConnectorV2List { saml_connectors }))
     }
 

@@ -145,15 +145,15 @@ impl Draft {
             rest.extend(field(USER_VERSION, b"v2"));
         }
         rest.extend(field(USER_METADATA, &metadata));
-        rest.extend(field(USER_SPEC, &with_times(spec.unwrap_or_default(), created_by)?));
+        rest.extend(field(USER_SPEC, &with_times(&spec.unwrap_or_default(), created_by)?));
         Ok(rest)
     }
 }
 
 /// The specification as Teleport answers it: times that were left out come back as Go's zero time, secrets do not come back.
-fn with_times(spec: Vec<u8>, created_by: Option<Vec<u8>>) -> Result<Vec<u8>, prost::DecodeError> {
+fn with_times(spec: &[u8], created_by: Option<Vec<u8>>) -> Result<Vec<u8>, prost::DecodeError> {
     let unset = teleport_proto::time::go_zero().encode_to_vec();
-    let (spec, sent) = take(&spec, SPEC_CREATED_BY)?;
+    let (spec, sent) = take(spec, SPEC_CREATED_BY)?;
     let (spec, _) = take(&spec, SPEC_LOCAL_AUTH)?;
     let mut created_by = created_by.or(sent).unwrap_or_default();
     if take(&created_by, CREATED_BY_TIME)?.1.is_none() {

@@ -34,7 +34,7 @@ impl Cluster {
         if self.users.stored(&key).is_some() {
             return Err(Refusal::new(Code::AlreadyExists, format!("user {:?} already registered", draft.name())));
         }
-        self.store_user(key, draft.seal(created_by)?)
+        Ok(self.store_user(key, draft.seal(created_by)?))
     }
 
     pub(crate) fn update_user(&mut self, caller: &Caller, raw: &[u8]) -> Result<Bytes, Refusal> {
@@ -51,7 +51,7 @@ impl Cluster {
         if stored.revision != draft.revision() {
             return Err(Refusal::revision_mismatch());
         }
-        self.store_user(key, draft.seal(stored.created_by())?)
+        Ok(self.store_user(key, draft.seal(stored.created_by())?))
     }
 
     pub(crate) fn upsert_user(&mut self, caller: &Caller, raw: &[u8]) -> Result<Bytes, Refusal> {
@@ -67,7 +67,7 @@ impl Cluster {
             check_old_origin(caller, stored, "update")?;
         }
         let created_by = draft.creator().is_empty().then(|| created_by(caller.name(), None));
-        self.store_user(key, draft.seal(created_by)?)
+        Ok(self.store_user(key, draft.seal(created_by)?))
     }
 
     /// Deletes a user and, as Teleport does, every user whose name begins with that name and a slash.
@@ -147,12 +147,18 @@ impl Cluster {
     }
 
     /// Stores a user and answers it as stored.
-    pub(crate) fn store_user(&mut self, key: String, user: StoredUser) -> Result<Bytes, Refusal> {
+    pub(crate) fn store_user(&mut self, key: String, user: StoredUser) -> Bytes {
         let raw = user.raw.clone();
         let visible = self.users_visible();
         self.users.put(key, Arc::new(user), visible);
         self.settle();
-        Ok(raw)
+        raw
+    }
+
+    /// Stores a user as if it had always been there: the caches know it at once.
+    pub(crate) fn plant_user(&mut self, key: String, user: StoredUser) {
+        self.users.put(key, Arc::new(user), std::time::Instant::now());
+        self.settle();
     }
 
     fn check_roles(&self, draft: &Draft) -> Result<(), Refusal> {

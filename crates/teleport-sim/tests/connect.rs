@@ -1,5 +1,5 @@
 //! Who gets in, with what, and what the files say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::default_trait_access)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -12,7 +12,7 @@ use teleport_proto::{
         UpsertUserRequest, users_service_client::UsersServiceClient,
     },
 };
-use teleport_sim::{IdentityKind, KeyKind, Options, TeleportSim};
+use teleport_sim::{IdentityKind, KeyForm, KeyKind, Options, TeleportSim};
 use tonic::{
     Code, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
@@ -90,7 +90,7 @@ pub fn administrator(sim: &TeleportSim) -> Client {
 pub fn okta_service(sim: &TeleportSim) -> Client {
     client(
         sim,
-        &sim.identity(&IdentityKind::okta_service().with_key(KeyKind::Ecdsa, Default::default())).expect("an identity"),
+        &sim.identity(&IdentityKind::okta_service().with_key(KeyKind::Ecdsa, KeyForm::default())).expect("an identity"),
     )
 }
 
