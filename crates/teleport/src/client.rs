@@ -42,7 +42,8 @@ pub struct Settings {
     pub identity: Identity,
     /// Which way to take.
     pub way: Way,
-    /// Creates and updates a second, at most; 0: unbounded. Default 300, well under what delays the enforcement of locks.
+    /// Creates and updates a second, at most; 0: unbounded. Default 300, well under what delays the enforcement of locks; slowed down by itself (to 50
+    /// at the least) where locks take long all the same.
     pub write_rate: u32,
     /// Calls at once, at most; more than 8 gained nothing.
     pub concurrency: usize,
@@ -164,11 +165,16 @@ impl TeleportClient {
         }
     }
 
-    /// The error for people. A bare "access denied" is looked into: 17 says no more than that to an identity that is locked.
+    /// The error for people. Two answers are looked into: a bare "access denied", which is all that 17 says to an identity that is locked, and a "not
+    /// found" to a call that names nothing, which is what the identity of a deleted user gets.
     pub(crate) async fn explain(&self, call: Call, error: CallError) -> TeleportError {
         let error = error.explain(call, self.link.identity().user());
-        if let TeleportError::Denied(denial) = &error
-            && denial.cause == Cause::Unsaid
+        let doubtful = match &error {
+            TeleportError::Denied(denial) => denial.cause == Cause::Unsaid,
+            TeleportError::Server { code, .. } => *code == Code::NotFound,
+            _ => false,
+        };
+        if doubtful
             && let Err(worse) = self.prove().await
             && !worse.retry()
         {

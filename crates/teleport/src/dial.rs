@@ -188,8 +188,8 @@ impl Dialer {
                 | Alert::AccessDenied,
             ) => TeleportError::IdentityRefused { user: self.identity.user().to_owned(), detail },
             rustls::Error::AlertReceived(Alert::NoApplicationProtocol | Alert::UnrecognisedName)
-            | rustls::Error::NoApplicationProtocol => TeleportError::NotTeleport { address, cluster, detail },
-            rustls::Error::InvalidCertificate(
+            | rustls::Error::NoApplicationProtocol
+            | rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => TeleportError::NotTeleport { address, cluster, detail },
             rustls::Error::InvalidCertificate(_) => TeleportError::ServerNotTrusted { address, cluster, detail },

@@ -126,7 +126,8 @@ impl TeleportClient {
         if wanted.is_empty() {
             return Ok(HashSet::new());
         }
-        let end = Instant::now() + self.lock_wait;
+        let start = Instant::now();
+        let end = start + self.lock_wait;
         let mut pause = POLL;
         let mut outcome: Option<Result<HashSet<String>, TeleportError>> = None;
         loop {
@@ -135,6 +136,7 @@ impl TeleportClient {
                     let listed: HashSet<String> =
                         locks.into_iter().map(|lock| lock.name).filter(|name| wanted.contains(name.as_str())).collect();
                     if listed.len() == wanted.len() {
+                        self.pace.learn(start.elapsed());
                         return Ok(listed);
                     }
                     outcome = Some(Ok(listed));
@@ -146,6 +148,7 @@ impl TeleportClient {
             }
             let now = Instant::now();
             if now >= end {
+                self.pace.learn(start.elapsed());
                 return outcome.unwrap_or_else(|| Ok(HashSet::new()));
             }
             tokio::time::sleep(pause.min(end - now)).await;

@@ -1,6 +1,7 @@
 //! Identity files, whole and broken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers outside #[test] functions may say what they expect, too
 
+use base64::Engine as _;
 use engine::{
     cluster::OriginMode,
     failure::{Class, Failure},
@@ -82,16 +83,8 @@ fn inner_pem(key: &KeyPair, label: &str) -> String {
 }
 
 fn pem_body(der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in der.chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let letter = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
-        }
-    }
-    text.as_bytes().chunks(64).map(|line| format!("{}\n", std::str::from_utf8(line).unwrap())).collect()
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    text.as_bytes().chunks(64).fold(String::new(), |body, line| body + std::str::from_utf8(line).unwrap() + "\n")
 }
 
 #[test]

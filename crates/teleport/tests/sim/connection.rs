@@ -1,0 +1,180 @@
+//! The way to the server: what goes wrong on it, and that it recovers.
+
+use std::time::Duration;
+
+use engine::{
+    cluster::Cluster as _,
+    failure::{Class, Failure},
+};
+use jiff::{SignedDuration, Timestamp};
+use teleport::{Identity, Settings, TeleportClient, Way};
+use teleport_sim::{Fault, IdentityKind, KeyForm, KeyKind, Options, TeleportSim};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tonic::Code;
+
+use crate::fixture::{bot, failure, new_user, settings, start, started, until};
+
+fn with(sim: &TeleportSim, kind: &IdentityKind) -> Settings {
+    let text = sim.identity(kind).unwrap();
+    Settings::new(sim.ready().auth_address.clone(), Identity::parse(&text).unwrap())
+}
+
+#[tokio::test]
+async fn every_kind_of_key_and_every_way_reaches_the_server() {
+    let sim = start(Options::default()).await;
+    let text = std::fs::read_to_string(&sim.ready().identity_file).unwrap();
+    let user = Identity::parse(&text).unwrap();
+    for (key, form) in [
+        (KeyKind::Rsa, KeyForm::Traditional),
+        (KeyKind::Rsa, KeyForm::Pkcs8),
+        (KeyKind::Ecdsa, KeyForm::Traditional),
+        (KeyKind::Ecdsa, KeyForm::Pkcs8),
+        (KeyKind::Ed25519, KeyForm::Pkcs8),
+    ] {
+        for way in [Way::Auto, Way::Auth, Way::Proxy] {
+            let roles: Vec<&str> = user.roles().iter().map(String::as_str).collect();
+            let mut settings = with(&sim, &IdentityKind::user(user.user(), &roles).with_key(key, form));
+            settings.way = way;
+            let client = TeleportClient::connect(settings).unwrap();
+            assert_eq!(client.way(), None);
+            let facts = client.prove_identity().await.unwrap();
+            assert_eq!(facts.own_name, user.user(), "{key:?} {form:?} {way:?}");
+            assert!(client.way().is_some_and(|taken| way == Way::Auto || taken == way));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_identity_is_refused_before_anything_is_dialled() {
+    let (sim, _) = started().await;
+    let settings =
+        with(&sim, &IdentityKind::user("bot-x", &["r"]).until(Timestamp::now() - SignedDuration::from_mins(5)));
+    let client = TeleportClient::connect(settings).unwrap();
+    let refused = client.prove_identity().await.unwrap_err();
+    assert_eq!((refused.class, refused.reason), (Class::Credential, "IdentityExpired"));
+    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    assert_eq!(refused.reason, "IdentityExpired");
+    assert_eq!(sim.counters().connections + sim.counters().refused_connections, 0);
+
+    // A renewed one mends it, without a new client.
+    let renewed = with(&sim, &IdentityKind::user(bot(&sim).identity().user(), &["r"])).identity;
+    client.renew(renewed).unwrap();
+    client.prove_identity().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_server_holds_for_expired_is_a_matter_of_identity() {
+    let (sim, _) = started().await;
+    // Our clock says an hour to go, the server's that it is over.
+    let settings =
+        with(&sim, &IdentityKind::user("bot-x", &["r"]).until(Timestamp::now() + SignedDuration::from_hours(1)));
+    sim.set_clock_offset(7200);
+    let client = TeleportClient::connect(settings).unwrap();
+    let refused = client.prove_identity().await.unwrap_err();
+    assert_eq!((refused.class, refused.reason), (Class::Credential, "IdentityRefused"), "{refused}");
+    assert!(refused.remedy.contains("clock"), "{}", refused.remedy);
+}
+
+#[tokio::test]
+async fn an_identity_of_another_cluster_is_a_matter_of_identity() {
+    let (here, other) = (start(Options::default()).await, start(Options::default()).await);
+    let settings = Settings { address: other.ready().auth_address.clone(), ..settings(&here) };
+    let refused = TeleportClient::connect(settings).unwrap().prove_identity().await.unwrap_err();
+    assert_eq!((refused.class, refused.reason), (Class::Credential, "TeleportNotTrusted"), "{refused}");
+}
+
+/// What a client says of a server that answers each connection with this.
+async fn refusal_of(answer: &'static [u8], sim: &TeleportSim) -> Failure {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 1024];
+            let _ = stream.read(&mut hello).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    let settings = Settings { address, ..settings(sim) };
+    let refused = TeleportClient::connect(settings).unwrap().prove_identity().await.unwrap_err();
+    server.abort();
+    refused
+}
+
+#[tokio::test]
+async fn what_is_no_teleport_is_told_so() {
+    let (sim, _) = started().await;
+    let refused = refusal_of(b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", &sim).await;
+    assert_eq!((refused.class, refused.reason), (Class::Configuration, "NotTeleport"), "{refused}");
+    // A fatal alert: no application protocol.
+    let refused = refusal_of(&[21, 3, 3, 0, 2, 2, 120], &sim).await;
+    assert_eq!((refused.class, refused.reason), (Class::Configuration, "NotTeleport"), "{refused}");
+    let refused = refusal_of(b"", &sim).await;
+    assert_eq!((refused.class, refused.reason), (Class::Transient, "TeleportHandshakeFailed"), "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_there_and_no_such_host_are_told_apart() {
+    let (sim, _) = started().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for (address, reason) in
+        [(free.to_string(), "TeleportUnreachable"), ("no-such-host.invalid:443".into(), "TeleportNameUnresolved")]
+    {
+        let settings = Settings { address, ..settings(&sim) };
+        let refused = TeleportClient::connect(settings).unwrap().prove_identity().await.unwrap_err();
+        assert_eq!((refused.class, refused.reason), (Class::Transient, reason), "{refused}");
+    }
+    let settings = Settings { address: "ftp://x".into(), ..settings(&sim) };
+    assert_eq!(TeleportClient::connect(settings).err().unwrap().reason(), "TeleportAddressUnreadable");
+}
+
+#[tokio::test]
+async fn reads_outlive_a_stumble_and_the_client_a_restart() {
+    let (sim, client) = started().await;
+    client.prove_identity().await.unwrap();
+    sim.fault(Fault::refuse("ListUsers", Code::Unavailable).times(1));
+    sim.fault(Fault::cut("GetUser").times(1));
+    crate::fixture::all_users(&client).await.unwrap();
+    client.user("ada@acme.com").await.unwrap();
+
+    sim.restart(Duration::from_millis(300));
+    until("the server is back", async || client.prove_identity().await.is_ok()).await;
+    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_is_sent_once_whatever_becomes_of_its_answer() {
+    let (sim, client) = started().await;
+    sim.fault(Fault { applied: true, ..Fault::cut("CreateUser") }.times(1));
+    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    assert_eq!(refused.class, Class::Transient, "{refused}");
+    assert_eq!(sim.counters().of("CreateUser"), 1);
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_after_the_deadline_and_dialled_anew() {
+    let sim = start(Options::default()).await;
+    let mut settings = settings(&sim);
+    settings.deadline = Duration::from_millis(300);
+    let client = TeleportClient::connect(settings).unwrap();
+    client.prove_identity().await.unwrap();
+    let before = sim.counters().connections;
+    sim.fault(Fault::delay("CreateUser", Duration::from_secs(60)).times(1));
+    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    assert_eq!((refused.class, refused.reason), (Class::Transient, "TeleportTimeout"));
+    client.prove_identity().await.unwrap();
+    assert!(sim.counters().connections > before);
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_code() {
+    let (_sim, client) = started().await;
+    client.user("nobody").await.unwrap();
+    let counts = client.calls();
+    let count = |method: &str, code: &str| {
+        counts.iter().find(|count| count.call.method() == method && count.code == code).map_or(0, |count| count.count)
+    };
+    assert_eq!((count("GetUser", "NotFound"), count("GetCurrentUser", "Ok")), (1, 1), "{counts:?}");
+}

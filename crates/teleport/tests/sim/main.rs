@@ -1,0 +1,8 @@
+//! The client against a Teleport Auth Service that runs here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers outside #[test] functions may say what they expect, too
+
+mod connection;
+mod fixture;
+mod locks;
+mod refusals;
+mod users;
