@@ -14,7 +14,8 @@
 //! | `POST /scopes` | `{"clientID"?, "scopes": […]}` | grants exactly these |
 //! | `POST /role` | `{"clientID"?, "role": "SUPER_ADMIN" or "READ_ONLY_ADMIN" or "NONE" or {"CUSTOM": {…}}}` | assigns a role ([`Role`](crate::Role)) |
 //! | `POST /keys` | `{"clientID"?, "jwk"?, "remove"?}` | registers a public key, or removes one by its id |
-//! | `POST /client` | `{"clientID"?, "active"?, "networkDenied"?, "applicationType"?}` | the client's other settings |
+//! | `POST /client` | `{"clientID"?, "active"?, "networkDenied"?, "applicationType"?, "jwksURL"?, "jwksCA"?}` | the client's other settings; keys come from `jwksURL` from then on, whose certificate is checked against `jwksCA` (PEM) |
+//! | `POST /clients` | `{"clientID", "jwk"?}` | a further client, which has no scopes and no role yet |
 //! | `DELETE /tokens` | | revokes every token issued |
 //! | `POST /switches` | any part of [`Switches`](crate::Switches) | changes behaviour |
 //! | `POST /rates` | `{"plan"?, "limits"?: {bucket: requests a minute}}` | rate limits |
@@ -31,6 +32,7 @@ use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::jwks::JwksSource;
 use crate::auth::{DpopMode, Role};
 use crate::faults::Fault;
 use crate::org::{Org, Switches};
@@ -84,6 +86,7 @@ pub(crate) fn router(org: Org) -> Router {
         .route("/role", post(role))
         .route("/keys", post(keys))
         .route("/client", post(client))
+        .route("/clients", post(new_client))
         .route("/tokens", delete(revoke))
         .route("/switches", post(switches))
         .route("/rates", post(rates))
@@ -98,7 +101,7 @@ async fn index() -> Json<Value> {
         "calls": [
             "GET /state", "GET /counters", "DELETE /counters", "GET /writes", "GET /faults", "POST /faults",
             "DELETE /faults", "DELETE /faults/{id}", "POST /clock", "POST /dpop", "POST /scopes", "POST /role",
-            "POST /keys", "POST /client", "DELETE /tokens", "POST /switches", "POST /rates",
+            "POST /keys", "POST /client", "POST /clients", "DELETE /tokens", "POST /switches", "POST /rates",
             "POST /people/{user}/status", "POST /load", "POST /certificate",
         ],
     }))
@@ -250,17 +253,42 @@ struct ClientBody {
     active: Option<bool>,
     network_denied: Option<bool>,
     application_type: Option<String>,
+    #[serde(rename = "jwksURL")]
+    jwks_url: Option<String>,
+    #[serde(rename = "jwksCA")]
+    jwks_ca: Option<String>,
 }
 
 async fn client(State(org): State<Org>, Json(body): Json<Value>) -> Done {
     let body: ClientBody = read(body)?;
+    let source = match &body.jwks_url {
+        Some(url) => Some(JwksSource::new(url, body.jwks_ca).map_err(Complaint)?),
+        None => None,
+    };
     org.on_client(body.client_id.as_deref(), |c| {
         c.active = body.active.unwrap_or(c.active);
         c.network_denied = body.network_denied.unwrap_or(c.network_denied);
         if let Some(kind) = body.application_type {
             c.application_type = kind;
         }
+        if let Some(source) = source {
+            c.use_jwks(source);
+        }
     })?;
+    Ok(done())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewClientBody {
+    #[serde(rename = "clientID")]
+    client_id: String,
+    jwk: Option<Value>,
+}
+
+async fn new_client(State(org): State<Org>, Json(body): Json<Value>) -> Done {
+    let body: NewClientBody = read(body)?;
+    org.add_client(&body.client_id, body.jwk.as_ref())?;
     Ok(done())
 }
 

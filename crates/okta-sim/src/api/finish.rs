@@ -291,9 +291,17 @@ fn deliver(length: usize, body: Bytes, faults: &[FaultKind]) -> Body {
         _ => None,
     });
     if let Some(after) = cut {
-        let pieces =
-            vec![Ok(body.slice(..after)), Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, Dropped))];
-        return Body::from_stream(stream::iter(pieces));
+        // The pause lets head and first bytes out before HTTP/2 resets the stream.
+        let pieces = stream::iter([Some(body.slice(..after)), None]).then(|piece| async move {
+            match piece {
+                Some(piece) => Ok(piece),
+                None => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, Dropped))
+                }
+            }
+        });
+        return Body::from_stream(pieces);
     }
     let slow = faults.iter().find_map(|fault| match fault {
         FaultKind::SlowBody { piece, millis } => Some(((*piece).max(1), *millis)),

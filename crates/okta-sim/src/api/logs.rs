@@ -53,24 +53,15 @@ pub(crate) fn answer(shared: &Shared, request: &Request, caller: &Caller) -> Res
     let words = keywords(request)?;
     let descending = request.parameter("sortOrder").is_some_and(|o| o.eq_ignore_ascii_case("descending"));
     let fits = |event: &Event| {
-        event.visible <= request.now
-            && event.published >= since
+        event.published >= since
             && until.is_none_or(|until| event.published < until)
             && (chosen.is_none() && words.is_empty() || selected(event, chosen.as_ref(), &words))
     };
     let bounded = until.is_some() || descending;
     if !bounded {
-        // Polling: persistence order. What is not visible yet holds back nothing that is, but a cursor never passes it,
-        // so that a late event is not lost.
+        // Polling: persistence order, without end.
         let after = wanted.after.unwrap_or(0);
-        let hidden =
-            state.log.after(after).find(|event| event.visible > request.now).map_or(u64::MAX, |event| event.seq);
-        let events = state
-            .log
-            .after(after)
-            .take_while(|event| event.seq < hidden)
-            .filter(|event| fits(event))
-            .map(|event| (event.seq, event));
+        let events = state.log.after(after).filter(|event| fits(event)).map(|event| (event.seq, event));
         let (page, _) = take(events, wanted.limit, false);
         let last = page.last().map_or(after, |event| event.seq);
         return Ok(PAGING.answer(request, sealer, wanted, write(&page), Some(last)));

@@ -147,6 +147,9 @@ pub(crate) async fn handle(shared: &Shared, request: http::Request<Incoming>) ->
     };
     let route = route::find(&request.path);
     shared.catch_up(request.now);
+    if route.as_ref().is_some_and(|r| matches!(r.resource, Resource::Token | Resource::Introspect)) {
+        oauth::fetch_keys(shared, &request).await;
+    }
     let outcome = respond(shared, &request, route.as_ref());
     record(shared, &request, route.as_ref(), &outcome);
     finish::slow_start(&outcome.faults).await;

@@ -7,18 +7,34 @@ use super::answer::Answer;
 use super::finish::{oauth_error, refuse};
 use super::route::{Resource, Route};
 use crate::auth::introspect::introspect;
+use crate::auth::jwks::refresh;
 use crate::auth::jwt::Jwt;
 use crate::auth::token::{TokenRequest, issue};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 
-/// Who a token request claims to come from; nothing is verified.
-pub(crate) fn claimed(request: &Request) -> String {
+/// The client assertion of a request, not verified.
+fn assertion(request: &Request) -> Option<Jwt> {
     url::form_urlencoded::parse(&request.body)
         .find(|(name, _)| name == "client_assertion")
         .and_then(|(_, assertion)| Jwt::parse(&assertion))
+}
+
+/// Who a token request claims to come from; nothing is verified.
+pub(crate) fn claimed(request: &Request) -> String {
+    assertion(request)
         .and_then(|jwt| jwt.text("iss").map(|iss| format!("client:{iss}")))
         .unwrap_or_else(|| "anonymous".to_owned())
+}
+
+/// Fetches the keys of the client that a request claims to come from, if it publishes them at a URL.
+pub(crate) async fn fetch_keys(shared: &Shared, request: &Request) {
+    if let Some(jwt) = assertion(request)
+        && let Some(client) = jwt.text("iss")
+    {
+        let kid = jwt.header.get("kid").and_then(serde_json::Value::as_str).unwrap_or("");
+        refresh(shared, client, kid, request.now).await;
+    }
 }
 
 /// Answers.

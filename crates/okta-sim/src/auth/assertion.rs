@@ -36,6 +36,9 @@ pub(crate) fn check(auth: &mut Auth, assertion: &str, endpoint: &str, now: Stamp
 }
 
 fn check_signature(client: &Client, jwt: &Jwt) -> Result<(), OauthError> {
+    if let Some(failure) = client.jwks.as_ref().and_then(|source| source.failure) {
+        return Err(OauthError::client(failure));
+    }
     if client.keys.is_empty() {
         return Err(OauthError::client(
             "The client does not have a JWKSet configured, but the client_assertion requires one.",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::jwks::JwksSource;
 use super::jwt::thumbprint;
 use super::role::Role;
 use crate::refusal::Refusal;
@@ -26,6 +27,8 @@ pub enum DpopMode {
 pub(crate) struct Client {
     pub id: String,
     pub keys: Vec<Value>,
+    /// Where the keys come from, if they are not saved in the org.
+    pub jwks: Option<JwksSource>,
     pub dpop: DpopMode,
     pub scopes: BTreeSet<String>,
     pub role: Role,
@@ -44,6 +47,7 @@ impl Client {
         Self {
             id: id.to_owned(),
             keys: Vec::new(),
+            jwks: None,
             dpop: DpopMode::default(),
             scopes: BTreeSet::new(),
             role: Role::default(),
@@ -60,6 +64,12 @@ impl Client {
             key.get("kid").and_then(Value::as_str) == Some(kid)
                 && key.get("status").and_then(Value::as_str) != Some("INACTIVE")
         })
+    }
+
+    /// Takes keys from a URL from now on; saved keys are gone.
+    pub fn use_jwks(&mut self, source: JwksSource) {
+        self.keys.clear();
+        self.jwks = Some(source);
     }
 
     /// Registers a public key. Its `kid` must be new to the client (the thumbprint stands in for a missing one), an RSA

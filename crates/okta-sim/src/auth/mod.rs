@@ -4,6 +4,7 @@ pub(crate) mod assertion;
 pub(crate) mod client;
 pub(crate) mod dpop;
 pub(crate) mod introspect;
+pub(crate) mod jwks;
 pub(crate) mod jwt;
 pub(crate) mod key;
 pub(crate) mod resource;

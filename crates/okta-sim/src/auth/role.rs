@@ -62,7 +62,6 @@ pub enum Visible {
 }
 
 impl Visible {
-
     /// Whether an object with this id is seen; `in_groups` answers for people.
     pub(crate) fn sees(&self, id: &str, in_groups: impl FnOnce(&BTreeSet<String>) -> bool) -> bool {
         match self {

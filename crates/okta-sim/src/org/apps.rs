@@ -115,7 +115,7 @@ impl Assignment {
         let mut body = self.verbatim.as_deref().cloned().unwrap_or_default();
         let moment = |stamp: Option<Stamp>| stamp.map_or(Value::Null, |s| s.to_string().into());
         let mut lay = |name: &str, value: Value| {
-            if !value.is_null() || body.contains_key(name) {
+            if body.contains_key(name) {
                 body.insert(name.to_owned(), value);
             }
         };
@@ -131,7 +131,10 @@ impl Assignment {
             let credentials = body.entry("credentials").or_insert_with(|| json!({}));
             credentials["userName"] = name.as_ref().into();
         }
-        body.insert("profile".to_owned(), Value::Object(self.profile_map()));
+        let profile = self.profile_map();
+        if body.contains_key("profile") || !profile.is_empty() {
+            body.insert("profile".to_owned(), Value::Object(profile));
+        }
         if !body.contains_key("_links") {
             let mut text = String::new();
             self.write_links(&mut text, base, app, person);
@@ -225,6 +228,11 @@ impl App {
         links[verb] = json!({ "href": format!("{app}/lifecycle/{path}") });
         if self.text("signOnMode") == "SAML_2_0" {
             links["metadata"] = json!({ "href": format!("{app}/sso/saml/metadata"), "type": "application/xml" });
+            links["help"] = json!({
+                "href": format!("{base}/app/{name}/{}/setup/help/SAML_2_0/instructions", self.id),
+                "type": "text/html",
+            });
+            links["uploadLogo"] = json!({ "href": format!("{app}/logo"), "hints": { "allow": ["POST"] } });
         }
         links
     }

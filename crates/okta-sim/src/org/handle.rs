@@ -11,6 +11,7 @@ use super::state::{State, object};
 use super::switches::Switches;
 use super::syslog::{Actor, Doer};
 use crate::auth::client::Client;
+use crate::auth::jwks::JwksSource;
 use crate::auth::{DpopMode, Role};
 use crate::clock::Clock;
 use crate::error::OktaSimError;
@@ -278,7 +279,7 @@ impl Org {
     /// The System Log's events so far, oldest first, those that queries do not see yet included.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
-        self.shared.state().log.after(0).map(super::syslog::Event::tree).collect()
+        self.shared.state().log.all().map(super::syslog::Event::tree).collect()
     }
 
     /// Changes the org's behaviour.
@@ -387,6 +388,28 @@ impl Org {
     /// Registers a further public key and answers its key id.
     pub fn add_key(&self, jwk: &Value) -> Result<String, Refusal> {
         self.on_client(None, |c| c.add_key(jwk))?
+    }
+
+    /// Takes the client's keys from a URL from now on; saved keys are gone. `ca_pem` is what the URL's certificate is
+    /// checked against, none the machine's own roots. Fails with a sentence for a URL that is not https (plain http is
+    /// taken from loopback addresses).
+    pub fn use_jwks_url(&self, url: &str, ca_pem: Option<&str>) -> Result<(), String> {
+        let source = JwksSource::new(url, ca_pem.map(str::to_owned))?;
+        let _ = self.on_client(None, |c| c.use_jwks(source));
+        Ok(())
+    }
+
+    /// Registers a further client, which has no scopes and no role yet. One of this id is replaced.
+    pub fn add_client(&self, id: &str, jwk: Option<&Value>) -> Result<(), Refusal> {
+        let mut client = Client::new(id);
+        client.role = Role::None;
+        if let Some(jwk) = jwk {
+            client.add_key(jwk)?;
+        }
+        let mut auth = self.shared.auth();
+        auth.clients.retain(|c| c.id != id);
+        auth.clients.push(client);
+        Ok(())
     }
 
     /// Takes a key out of use.

@@ -27,7 +27,6 @@ impl State {
         let body = object(body)?;
         let id = id_of(body)?;
         let profile = body.get("profile").and_then(Value::as_object).cloned().unwrap_or_default();
-        let login = profile.get("login").and_then(Value::as_str).unwrap_or("").to_owned();
         let created = moment(body, "created").unwrap_or(now);
         let transitioning = body.get("transitioningToStatus").and_then(Value::as_str);
         let person = Person {
@@ -41,17 +40,10 @@ impl State {
             last_updated: moment(body, "lastUpdated").unwrap_or(created),
             password_changed: moment(body, "passwordChanged"),
             has_password: body.get("credentials").is_some_and(|c| c.get("password").is_some()),
-            profile: Value::Object(profile.clone()).to_string().into(),
+            profile: Value::Object(profile).to_string().into(),
             verbatim: Some(Box::new(body.clone())),
         };
-        match self.people.by_id(id.as_str()) {
-            Some(place) => {
-                self.people.set_profile(place, &profile)?;
-                *self.person_mut(place)? = person;
-                Ok(place)
-            }
-            None => self.people.add(person, &login),
-        }
+        Ok(self.people.load(person))
     }
 
     /// Takes in an `AppUser` object for a person who is known already. An assignment that exists is replaced.

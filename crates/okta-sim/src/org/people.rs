@@ -223,8 +223,10 @@ impl Person {
             }
         };
         let moment = |stamp: Option<Stamp>| stamp.map_or(Value::Null, |s| s.to_string().into());
+        // A key that the loaded body did not have is added only once the person has changed (which takes the links).
+        let changed = !body.contains_key("_links");
         let mut lay = |name: &str, value: Value| {
-            if !value.is_null() || body.contains_key(name) {
+            if body.contains_key(name) || (changed && !value.is_null()) {
                 body.insert(name.to_owned(), value);
             }
         };
@@ -239,7 +241,9 @@ impl Person {
         lay("transitioningToStatus", self.transitioning.as_ref().map_or(Value::Null, |s| s.as_str().into()));
         let mut profile = self.profile_map();
         profile.retain(|name, _| !hidden.contains(name));
-        body.insert("profile".to_owned(), Value::Object(profile));
+        if body.contains_key("profile") || !profile.is_empty() {
+            body.insert("profile".to_owned(), Value::Object(profile));
+        }
         self.lay_links(&mut body, base, type_id, form);
         body
     }
@@ -342,6 +346,40 @@ impl People {
         Ok(place)
     }
 
+    /// Takes a loaded person in, in the place of the one with the same id if there is one. Loaded people may share a
+    /// login, which real ones cannot; the last one is found by it.
+    pub fn load(&mut self, person: Person) -> u32 {
+        let login = fold(&person.login());
+        let place = match self.by_id.get(&person.id) {
+            Some(place) => *place,
+            None => {
+                let place = self.end();
+                self.by_id.insert(person.id, place);
+                self.slots.push(None);
+                self.living += 1;
+                place
+            }
+        };
+        if let Some(old) = self.at(place).map(Person::login) {
+            self.release(&old, place);
+        }
+        if !login.is_empty() {
+            self.by_login.insert(login.into(), place);
+        }
+        if let Some(slot) = self.slots.get_mut(usize::try_from(place).unwrap_or(usize::MAX)) {
+            *slot = Some(person);
+        }
+        place
+    }
+
+    /// Forgets a login, if it belongs to this place.
+    fn release(&mut self, login: &str, place: u32) {
+        let folded = fold(login);
+        if self.by_login.get(folded.as_str()) == Some(&place) {
+            self.by_login.remove(folded.as_str());
+        }
+    }
+
     /// Gives a person another profile; the login in it must be free.
     pub fn set_profile(&mut self, place: u32, profile: &Map<String, Value>) -> Result<(), Refusal> {
         let login = profile.get("login").and_then(Value::as_str).unwrap_or("");
@@ -354,7 +392,7 @@ impl People {
         let Some(old) = self.at(place).map(Person::login) else {
             return Ok(());
         };
-        self.by_login.remove(fold(&old).as_str());
+        self.release(&old, place);
         self.by_login.insert(folded.into(), place);
         if let Some(person) = self.at_mut(place) {
             person.profile = serde_json::to_string(profile).unwrap_or_default().into();
@@ -366,7 +404,7 @@ impl People {
     pub fn remove(&mut self, place: u32) -> Option<Person> {
         let person = self.slots.get_mut(usize::try_from(place).ok()?)?.take()?;
         self.by_id.remove(&person.id);
-        self.by_login.remove(fold(&person.login()).as_str());
+        self.release(&person.login(), place);
         self.living -= 1;
         Some(person)
     }

@@ -95,16 +95,17 @@ impl State {
         for (byte, letter) in bytes.iter_mut().zip(self.mint.letters(16).bytes()) {
             *byte = letter.wrapping_mul(167);
         }
-        self.log.push(Event {
+        let event = Event {
             seq: 0,
             uuid: uuid::Builder::from_random_bytes(bytes).into_uuid(),
             published: doer.now,
-            visible: doer.now.plus_millis(self.switches.log_delay()),
             kind,
             message: message(kind),
             targets,
             doer: doer.clone(),
-        });
+        };
+        let arrives = doer.now.plus_millis(self.switches.log_delay(self.log.sent()));
+        self.log.push(event, arrives);
     }
 
     /// Puts a job aside until `due`.
@@ -113,12 +114,13 @@ impl State {
         self.jobs.insert((due, self.next_job), job);
     }
 
-    /// When the next job is due.
+    /// When the next job is due, or the next event arrives in the log.
     pub fn next_due(&self) -> Option<Stamp> {
-        self.jobs.keys().next().map(|(due, _)| *due)
+        let job = self.jobs.keys().next().map(|(due, _)| *due);
+        job.into_iter().chain(self.log.next_arrival()).min()
     }
 
-    /// Does all jobs that are due.
+    /// Does all jobs that are due, and persists the events that have arrived.
     pub fn run_jobs(&mut self, now: Stamp) {
         while let Some(entry) = self.jobs.first_entry()
             && entry.key().0 <= now
@@ -137,6 +139,7 @@ impl State {
                 }
             }
         }
+        self.log.settle(now);
     }
 }
 

@@ -19,6 +19,11 @@ pub struct Switches {
     pub group_assignment_millis: u64,
     /// Milliseconds until the System Log shows an event.
     pub log_delay_millis: u64,
+    /// Every other event takes twice as long to arrive, so that events are persisted out of the order in which they
+    /// were published. Means nothing without a delay.
+    pub log_out_of_order: bool,
+    /// Seconds after which a client's JWKS URL may be read again. Okta publishes no number; it throttles.
+    pub jwks_refetch_seconds: u64,
     /// Seconds for which a page cursor is good; 0 is for ever.
     pub cursor_seconds: u64,
     /// Status of the answer for a single object outside the caller's resource set: 403 (`E0000006`) or 404 (`E0000007`).
@@ -41,6 +46,8 @@ impl Default for Switches {
             deactivation_millis: 0,
             group_assignment_millis: 0,
             log_delay_millis: 0,
+            log_out_of_order: false,
+            jwks_refetch_seconds: 60,
             cursor_seconds: 0,
             hidden_object_status: 403,
             role_filters_app_users: true,
@@ -59,7 +66,10 @@ impl Switches {
         i64::try_from(self.group_assignment_millis).unwrap_or(i64::MAX)
     }
 
-    pub(crate) fn log_delay(&self) -> i64 {
-        i64::try_from(self.log_delay_millis).unwrap_or(i64::MAX)
+    /// How long the event with this number takes to arrive in the log.
+    pub(crate) fn log_delay(&self, number: u64) -> i64 {
+        let slow = self.log_out_of_order && number.is_multiple_of(2);
+        let factor = if slow { 2 } else { 1 };
+        i64::try_from(self.log_delay_millis.saturating_mul(factor)).unwrap_or(i64::MAX)
     }
 }

@@ -1,6 +1,6 @@
 //! The System Log: what happened, in the order in which it was persisted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -65,8 +65,6 @@ pub(crate) struct Event {
     pub seq: u64,
     pub uuid: uuid::Uuid,
     pub published: Stamp,
-    /// When queries begin to see it.
-    pub visible: Stamp,
     pub kind: &'static str,
     pub message: &'static str,
     pub targets: Vec<Target>,
@@ -135,16 +133,27 @@ impl Event {
     }
 }
 
-/// All events still kept.
+/// All events still kept, and those that are still on their way into the log.
 #[derive(Debug, Default)]
 pub(crate) struct SystemLog {
     events: VecDeque<Event>,
+    on_the_way: BTreeMap<(Stamp, u64), Event>,
     next: u64,
+    sent: u64,
 }
 
 impl SystemLog {
-    /// Records an event; queries see it from `visible` on.
-    pub fn push(&mut self, mut event: Event) {
+    /// Sends an event; it is persisted at `arrives`, behind everything that arrives before.
+    pub fn push(&mut self, event: Event, arrives: Stamp) {
+        self.sent += 1;
+        if arrives <= event.published && self.on_the_way.is_empty() {
+            self.persist(event);
+        } else {
+            self.on_the_way.insert((arrives, self.sent), event);
+        }
+    }
+
+    fn persist(&mut self, mut event: Event) {
         self.next += 1;
         event.seq = self.next;
         if self.events.len() == KEPT {
@@ -153,13 +162,38 @@ impl SystemLog {
         self.events.push_back(event);
     }
 
+    /// Events sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// When the next event arrives.
+    pub fn next_arrival(&self) -> Option<Stamp> {
+        self.on_the_way.keys().next().map(|(arrives, _)| *arrives)
+    }
+
+    /// Persists what has arrived by now.
+    pub fn settle(&mut self, now: Stamp) {
+        while let Some(entry) = self.on_the_way.first_entry()
+            && entry.key().0 <= now
+        {
+            let event = entry.remove();
+            self.persist(event);
+        }
+    }
+
     /// Events after a place in persistence order.
     pub fn after(&self, seq: u64) -> impl Iterator<Item = &Event> {
         let start = self.events.partition_point(|e| e.seq <= seq);
         self.events.range(start..)
     }
 
-    /// Number of events kept.
+    /// Every event kept, those on their way last.
+    pub fn all(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().chain(self.on_the_way.values())
+    }
+
+    /// Number of events persisted and kept.
     pub fn len(&self) -> usize {
         self.events.len()
     }
