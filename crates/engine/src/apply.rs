@@ -104,7 +104,9 @@ impl<C: Cluster> Writer<'_, C> {
             .each(suspensions, |suspension| async move {
                 let lock =
                     self.lock(&suspension.okta_id, &suspension.name, LockReason::Suspended, None, "suspended in Okta");
-                self.put_lock(&lock, &suspension.okta_id, "suspended in Okta").await
+                self.put_lock(&lock, &suspension.okta_id, "suspended in Okta").await?;
+                let enforced = self.cluster.in_force(std::slice::from_ref(&lock.name)).await?;
+                if enforced.is_empty() { Err(not_enforced(&suspension.name)) } else { Ok(()) }
             })
             .await;
         suspensions.iter().map(|suspension| suspension.name.clone()).zip(ended).collect()
@@ -350,7 +352,7 @@ fn not_enforced(name: &str) -> Failure {
         Side::Teleport,
         Class::Waiting,
         "LockNotEnforced",
-        format!("the lock on {name} is stored but not yet enforced, so the account was not deleted"),
+        format!("the lock on {name} is stored but not yet enforced (an account is not deleted before it is)"),
         "nothing; the next pass finishes the job",
     )
 }

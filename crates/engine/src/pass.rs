@@ -405,8 +405,9 @@ impl Pass<'_> {
         };
         let (after_creation, at_once): (Vec<Removal>, Vec<Removal>) =
             removals.iter().cloned().partition(|removal| removal.after_creation);
-        let mut fresh = Self::note_removals(&at_once, writer.remove(&at_once).await, report);
-        for (name, ended) in writer.suspend(&plan.suspensions).await {
+        let (removed, suspended) = futures::join!(writer.remove(&at_once), writer.suspend(&plan.suspensions));
+        let mut fresh = Self::note_removals(&at_once, removed, report);
+        for (name, ended) in suspended {
             if note(&name, ended, report).is_some() {
                 report.counts.locked += 1;
             }
