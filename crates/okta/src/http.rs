@@ -165,7 +165,10 @@ impl Http {
         if cause.contains("certificate") || cause.contains("UnknownIssuer") {
             return OktaError::Untrusted { host, cause };
         }
-        OktaError::Unreachable { host, cause }
+        if error.is_connect() {
+            return OktaError::Unreachable { host, cause };
+        }
+        OktaError::BrokeOff { call: call.to_owned(), cause }
     }
 }
 

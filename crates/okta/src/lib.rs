@@ -23,6 +23,8 @@ mod organisation;
 mod pager;
 mod patience;
 mod people;
+#[cfg(test)]
+mod recorded;
 mod refusal;
 mod scope;
 mod session;
