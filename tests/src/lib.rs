@@ -1,1 +1,1 @@
-//! suites
+//! Suites that cross crates; everything is in `tests/`.
