@@ -191,9 +191,7 @@ impl TeleportClient {
             .read(Call::Ping, |mut stubs| async move { stubs.auth.ping(auth::PingRequest {}).await })
             .await
             .map_err(|error| error.explain(Call::Ping, identity.user()))?;
-        if major(&ping.server_version).is_some_and(|major| major < OLDEST) {
-            return Err(TeleportError::TooOld { version: ping.server_version, oldest: OLDEST });
-        }
+        check_version(&ping.server_version)?;
         let own_name = self.prove().await?;
         Ok(ClusterFacts {
             name: ping.cluster_name,
@@ -201,6 +199,14 @@ impl TeleportClient {
             origin_mode: identity.origin_mode(),
             own_name,
         })
+    }
+}
+
+/// Refuses servers that are too old. A version that cannot be read is let pass: the calls will show.
+fn check_version(version: &str) -> Result<(), TeleportError> {
+    match major(version) {
+        Some(major) if major < OLDEST => Err(TeleportError::TooOld { version: version.to_owned(), oldest: OLDEST }),
+        _ => Ok(()),
     }
 }
 
@@ -261,7 +267,15 @@ impl Cluster for TeleportClient {
 
 #[cfg(test)]
 mod tests {
-    use super::major;
+    use super::{check_version, major};
+
+    #[test]
+    fn old_servers_are_refused() {
+        assert_eq!(check_version("14.3.33").unwrap_err().reason(), "TeleportTooOld");
+        for version in ["15.0.0-dev", "17.2.1", "19.0.0", "unreadable"] {
+            check_version(version).unwrap();
+        }
+    }
 
     #[test]
     fn versions_are_read() {

@@ -29,6 +29,7 @@ use teleport_proto::names;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -38,7 +39,7 @@ use crate::{
     identity::{Identity, IdentityError},
 };
 
-/// Longest time for one connection to come about, handshake included.
+/// Longest time for a connection to come about, and again for its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Port of an Auth Service by custom.
@@ -143,7 +144,7 @@ impl Dialer {
                     self.worked.store(index + 1, Ordering::Relaxed);
                     return Ok(Watched { stream, broken: self.broken.clone() });
                 }
-                Err(error) if error.unreached() => return Err(error.told(self)),
+                Err(error) if error.unreached() => return Err(told.unwrap_or(error).told(self)),
                 Err(error) => {
                     tracing::debug!(address = %self.address, way = form.way.as_str(), ?error, "TLS handshake failed");
                     if told.is_none() || form.way == Way::Proxy {
@@ -159,14 +160,17 @@ impl Dialer {
     }
 
     async fn handshake(&self, form: &Form) -> Result<TlsStream<TcpStream>, DialError> {
-        let attempt = async {
-            let host = (self.address.host(), self.address.port());
+        let host = (self.address.host(), self.address.port());
+        let tcp = async {
             let found: Vec<_> = tokio::net::lookup_host(host).await.map_err(DialError::Unresolved)?.collect();
             let tcp = TcpStream::connect(&found[..]).await.map_err(DialError::Tcp)?;
             tcp.set_nodelay(true).map_err(DialError::Tcp)?;
-            TlsConnector::from(Arc::clone(&form.config)).connect(form.name.clone(), tcp).await.map_err(DialError::Tls)
+            Ok(tcp)
         };
-        tokio::time::timeout(CONNECT_TIMEOUT, attempt).await.unwrap_or(Err(DialError::Timeout))
+        let tcp = timeout(CONNECT_TIMEOUT, tcp).await.map_err(|_| DialError::Silent("no connection"))??;
+        let tls = TlsConnector::from(Arc::clone(&form.config)).connect(form.name.clone(), tcp);
+        let tls = timeout(CONNECT_TIMEOUT, tls).await;
+        tls.map_err(|_| DialError::Silent("a connection, but no TLS handshake"))?.map_err(DialError::Tls)
     }
 
     /// What a TLS error means.
@@ -231,7 +235,8 @@ enum DialError {
     Unresolved(io::Error),
     Tcp(io::Error),
     Tls(io::Error),
-    Timeout,
+    /// Nothing came in time; what was missed.
+    Silent(&'static str),
 }
 
 impl DialError {
@@ -245,10 +250,9 @@ impl DialError {
         match self {
             Self::Unresolved(error) => TeleportError::Unresolved { address, detail: error.to_string() },
             Self::Tcp(error) => TeleportError::Unreachable { address, detail: error.to_string() },
-            Self::Timeout => TeleportError::Unreachable {
-                address,
-                detail: format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
-            },
+            Self::Silent(what) => {
+                TeleportError::Unreachable { address, detail: format!("{what} within {} s", CONNECT_TIMEOUT.as_secs()) }
+            }
             Self::Tls(error) => match tls_error(&error) {
                 Some(error) => dialer.explain_tls(error),
                 None => TeleportError::Handshake { address, detail: error.to_string() },

@@ -269,6 +269,27 @@ impl Identity {
         &self.authorities
     }
 
+    /// The same identity, trusting the authorities in this PEM text instead of its own: for the time of a rotation, say.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoAuthority`], and text that cannot be read.
+    pub fn trusting(self, pem: &str) -> Result<Self, IdentityError> {
+        let authorities: Vec<_> = blocks(pem)?
+            .into_iter()
+            .filter_map(|block| match block {
+                Block::Certificate(certificate) => Some(certificate),
+                Block::Key(_) => None,
+            })
+            .collect();
+        if authorities.is_empty() {
+            return Err(IdentityError::NoAuthority);
+        }
+        for authority in &authorities {
+            Facts::read(authority).map_err(IdentityError::Authority)?;
+        }
+        Ok(Self { authorities, ..self })
+    }
+
     /// Whether the certificate holds at `now`. Servers refuse an expired one by a TLS alert, or by silence: look before connecting.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! | `users`, `splice` | users; an update that leaves every foreign byte alone |
 //! | `locks` | locks, and when they are in force |
 //! | `roles`, `connectors` | read only |
+//! | [`permissions`] | what our roles do not allow, found without a write |
 //! | `pace` | how fast users are written |
 //! | [`names`] | user names that must not be written |
 //! | [`error`], [`denial`] | what went wrong, and what a person does about it |
@@ -27,6 +28,7 @@ mod link;
 mod locks;
 pub mod names;
 mod pace;
+pub mod permissions;
 mod roles;
 mod splice;
 mod users;

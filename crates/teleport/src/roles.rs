@@ -25,6 +25,11 @@ pub(crate) fn decode(role: types::RoleV6) -> Role {
 
 impl TeleportClient {
     pub(crate) async fn list_roles(&self) -> Result<Vec<Role>, TeleportError> {
+        Ok(self.fetch_roles().await?.into_iter().map(decode).collect())
+    }
+
+    /// All roles as the server answers them.
+    pub(crate) async fn fetch_roles(&self) -> Result<Vec<types::RoleV6>, TeleportError> {
         let mut roles = Vec::new();
         let mut key = String::new();
         loop {
@@ -38,7 +43,7 @@ impl TeleportClient {
                 .await;
             match answer {
                 Ok(page) => {
-                    roles.extend(page.roles.into_iter().map(decode));
+                    roles.extend(page.roles);
                     if page.next_key.is_empty() {
                         return Ok(roles);
                     }
@@ -55,9 +60,9 @@ impl TeleportClient {
         }
     }
 
-    async fn all_roles(&self) -> Result<Vec<Role>, TeleportError> {
+    async fn all_roles(&self) -> Result<Vec<types::RoleV6>, TeleportError> {
         match self.link.read(Call::GetRoles, |mut stubs| async move { stubs.auth.get_roles(()).await }).await {
-            Ok(answer) => Ok(answer.roles.into_iter().map(decode).collect()),
+            Ok(answer) => Ok(answer.roles),
             Err(error) => Err(self.explain(Call::GetRoles, error).await),
         }
     }

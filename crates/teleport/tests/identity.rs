@@ -71,11 +71,11 @@ fn inner_pem(key: &KeyPair, label: &str) -> String {
     let der = key.serialize_der();
     // PrivateKeyInfo ends with the OCTET STRING that holds the older form; find where its content, a SEQUENCE, begins.
     let start = (8..der.len())
-        .find(|at| {
-            der[*at] == 0x30 && matches!(der[..*at], [.., 0x04, length] if usize::from(length) == der.len() - at)
-                || der[*at] == 0x30
-                    && matches!(der[..*at], [.., 0x04, 0x82, high, low]
-                        if usize::from(high) << 8 | usize::from(low) == der.len() - at)
+        .filter(|at| der[*at] == 0x30)
+        .find(|at| match der[..*at] {
+            [.., 0x04, length] if usize::from(length) == der.len() - at => true,
+            [.., 0x04, 0x82, high, low] => usize::from(high) << 8 | usize::from(low) == der.len() - at,
+            _ => false,
         })
         .unwrap();
     let body = pem_body(&der[start..]);

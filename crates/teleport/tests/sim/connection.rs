@@ -86,6 +86,18 @@ async fn an_identity_of_another_cluster_is_a_matter_of_identity() {
     assert_eq!((refused.class, refused.reason), (Class::Credential, "TeleportNotTrusted"), "{refused}");
 }
 
+#[tokio::test]
+async fn the_authorities_to_trust_can_be_given_by_hand() {
+    let (here, other) = (start(Options::default()).await, start(Options::default()).await);
+    let mut trusting = settings(&here);
+    trusting.identity = trusting.identity.trusting(&other.ca_pem()).unwrap();
+    let refused = TeleportClient::connect(trusting.clone()).unwrap().prove_identity().await.unwrap_err();
+    assert_eq!(refused.reason, "TeleportNotTrusted");
+    trusting.identity = trusting.identity.trusting(&(other.ca_pem() + &here.ca_pem())).unwrap();
+    TeleportClient::connect(trusting).unwrap().prove_identity().await.unwrap();
+    assert!(settings(&here).identity.trusting("no PEM").is_err());
+}
+
 /// What a client says of a server that answers each connection with this.
 async fn refusal_of(answer: &'static [u8], sim: &TeleportSim) -> Failure {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

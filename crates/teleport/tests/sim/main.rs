@@ -4,5 +4,6 @@
 mod connection;
 mod fixture;
 mod locks;
+mod proxy;
 mod refusals;
 mod users;

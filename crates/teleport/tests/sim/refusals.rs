@@ -60,6 +60,17 @@ async fn each_missing_permission_is_named_with_the_rule_that_mends_it() {
 }
 
 #[tokio::test]
+async fn missing_permissions_are_seen_before_anything_is_written() {
+    let (sim, bot) = started().await;
+    assert_eq!(bot.missing_permissions().await.unwrap(), []);
+    sim.drop_permission("lock", "update");
+    let missing = bot.missing_permissions().await.unwrap();
+    assert_eq!(missing.iter().map(|missing| (missing.kind, missing.verb)).collect::<Vec<_>>(), [("lock", "update")]);
+    assert_eq!(client(&sim, IdentityKind::okta_service()).missing_permissions().await.unwrap(), []);
+    assert!(sim.writes().is_empty());
+}
+
+#[tokio::test]
 async fn a_connector_that_may_not_be_read_is_told_from_one_that_is_not_there() {
     let (sim, client) = started().await;
     for verb in ["read", "readnosecrets"] {
