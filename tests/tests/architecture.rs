@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("engine", &["api"]),
     ("okta", &["engine"]),
     ("teleport-proto", &[]),
-    ("teleport", &["engine", "teleport-proto"]),
+    ("teleport", &["api", "engine", "teleport-proto"]),
     ("operator", &["api", "engine", "okta", "teleport"]),
     (
         "okta-user-sync",

@@ -1,7 +1,8 @@
 //! The sync itself, as functions over values.
 //!
-//! A person's way through this crate: [`directory`] (a page of people) → [`desired`] (what each should be) → [`plan`]
-//! (against what Teleport holds) → [`guard`] (what of it may happen) → [`apply`] (in which order it happens) →
+//! A person's way through this crate: [`directory`] (a page of people) → [`people`] (what is to become of each) and [`desired`] (what
+//! user they should have) → [`plan`]
+//! (against what is [`observed`] in Teleport) → [`guard`] (what of it may happen) → [`apply`] (in which order it happens) →
 //! [`report`] (what is said about it). [`pass`] strings them together. The crate knows neither HTTP nor gRPC nor
 //! Kubernetes: it sees Okta through the port [`directory::Directory`] and Teleport through [`cluster::Cluster`].
 
@@ -12,6 +13,7 @@ pub mod cluster;
 pub mod confirm;
 pub mod desired;
 pub mod directory;
+pub mod explain;
 pub mod failure;
 pub mod filter;
 pub mod guard;

@@ -67,11 +67,11 @@ pub struct Pass<'a> {
 }
 
 /// What is known before people are read.
-struct Ground {
-    cluster: ClusterFacts,
-    organisation: Organisation,
-    source: PeopleSource,
-    lock_life: SignedDuration,
+pub(crate) struct Ground {
+    pub(crate) cluster: ClusterFacts,
+    pub(crate) organisation: Organisation,
+    pub(crate) source: PeopleSource,
+    pub(crate) lock_life: SignedDuration,
 }
 
 impl Pass<'_> {
@@ -88,7 +88,7 @@ impl Pass<'_> {
         report
     }
 
-    fn empty_report(&self) -> Report {
+    pub(crate) fn empty_report(&self) -> Report {
         Report {
             id: self.id.clone(),
             started: self.started,
@@ -154,7 +154,7 @@ impl Pass<'_> {
     }
 
     /// Proves both sides before anything else: our own identity, the roles, the life of a lock, the organisation, the app.
-    async fn ground<D: Directory, C: Cluster>(
+    pub(crate) async fn ground<D: Directory, C: Cluster>(
         &self,
         directory: &D,
         cluster: &C,

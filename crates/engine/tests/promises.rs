@@ -663,3 +663,39 @@ async fn with_the_system_role_okta_users_carry_its_origin() {
     let report = world.pass().await;
     assert_eq!((report.counts.conflicts, world.writes().len()), (2, 0));
 }
+
+#[tokio::test]
+async fn one_person_explained() {
+    let mut world = World::imported(8).await;
+    world.foreign_user(local_user("local"));
+    world.hire(&id(20), "local");
+    world.hire(&id(21), "new");
+    world.deactivate(&id(0));
+    world.set_status(&id(1), PersonStatus::Suspended);
+    world.okta().assigned.remove(&id(2));
+    world.set_status(&id(3), PersonStatus::Other("VACATION".into()));
+    world.rename(&id(4), "ann");
+    let table = [
+        (name(0), "not in the source", "lock the user user00 for 31h and delete it"),
+        (id(0), "not in the source", "lock the user user00 for 31h and delete it"),
+        (name(1), "suspended in Okta", "lock the user user01 until the person comes back"),
+        (name(2), "not in the source", "delete it"),
+        (name(3), "VACATION", "left as they are"),
+        ("ann".into(), "belongs", "make the user ann (until now user04)"),
+        (name(5), "belongs", "nothing"),
+        ("new".into(), "belongs", "make the user new"),
+        ("local".into(), "belongs", "a local user has that name"),
+    ];
+    for (who, rule, next) in table {
+        let told = world.explain(&who).await.unwrap();
+        assert!(told.rule.contains(rule), "{who}: {told:?}");
+        assert!(told.next.iter().any(|line| line.contains(next)), "{who}: {told:?}");
+        assert!(!told.okta.is_empty() && !told.teleport.is_empty(), "{who}: {told:?}");
+    }
+    assert_eq!(world.explain("nobody-at-all").await.unwrap_err().reason, "NobodyByThatName");
+    assert_eq!(world.writes(), Vec::<String>::new());
+    // After the pass the lock is what is left to tell.
+    world.pass().await;
+    let told = world.explain(&name(0)).await.unwrap();
+    assert!(told.teleport.iter().any(|line| line.starts_with("locked by us until")), "{told:?}");
+}

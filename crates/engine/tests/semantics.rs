@@ -69,6 +69,9 @@ fn the_table_of_states_in_the_docs_is_the_one_of_the_code() {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, right).unwrap();
     } else {
-        assert!(page == right, "docs/semantics.md is not what the rules say; run UPDATE=1 cargo test -p engine --test semantics");
+        assert!(
+            page == right,
+            "docs/semantics.md is not what the rules say; run UPDATE=1 cargo test -p engine --test semantics"
+        );
     }
 }

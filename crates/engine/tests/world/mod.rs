@@ -246,6 +246,25 @@ impl World {
         report
     }
 
+    /// Explains one person.
+    pub async fn explain(&self, who: &str) -> Result<engine::explain::Explanation, Failure> {
+        let ceiling = Ceiling::new(&self.ceiling).unwrap();
+        let policy = Policy::new(OWNER, &self.spec, &ceiling, vec![]).unwrap();
+        let pass = Pass {
+            policy: &policy,
+            memory: self.memory.clone(),
+            pending: self.pending.clone(),
+            pinned_org: &self.pinned_org,
+            roster: self.roster.clone(),
+            started: self.now,
+            id: "explain".into(),
+            may_write: &|| false,
+            detail: false,
+            progress: &|_| {},
+        };
+        pass.explain(self, self, who).await
+    }
+
     /// The names of all users.
     pub fn user_names(&self) -> Vec<String> {
         self.teleport().users.keys().cloned().collect()

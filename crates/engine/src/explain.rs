@@ -1,0 +1,225 @@
+//! One person, explained: what Okta says, what Teleport holds, which rule decided, what the next pass will do, and what
+//! would change it. It reads both sides as a pass does, and writes nothing.
+
+use serde::Serialize;
+
+use crate::{
+    cluster::{Cluster, ClusterFacts},
+    directory::{Directory, PeopleSource, Standing},
+    failure::{Class, Failure, Side},
+    lock::Lock,
+    observed::Observed,
+    ownership,
+    pass::{Ground, Pass},
+    people::{Judgement, People},
+    plan::{Plan, Situation, plan},
+    report::Read,
+    user::User,
+};
+
+/// One person, explained.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// User name, as far as one is known.
+    pub user: String,
+    /// Okta id, as far as one is known.
+    pub okta_id: String,
+    /// What Okta says, asked by id just now.
+    pub okta: Vec<String>,
+    /// What Teleport holds.
+    pub teleport: Vec<String>,
+    /// Which rule decided, and how.
+    pub rule: String,
+    /// What the next pass will do.
+    pub next: Vec<String>,
+    /// What would change it.
+    pub remedies: Vec<String>,
+}
+
+impl Pass<'_> {
+    /// Explains `who`: an Okta id (`00u…`) or a user name.
+    ///
+    /// # Errors
+    /// Either side could not be read, or nobody and nothing goes by that name.
+    pub async fn explain<D: Directory, C: Cluster>(
+        self,
+        directory: &D,
+        cluster: &C,
+        who: &str,
+    ) -> Result<Explanation, Failure> {
+        let mut report = self.empty_report();
+        let ground = self.ground(directory, cluster, &mut report).await?;
+        let observed = Observed::read(cluster, &ground.cluster, self.policy, &self.roster, self.started).await?;
+        let mode = ground.cluster.origin_mode;
+        let people = People::read(directory, &ground.source, self.policy, mode, &observed, &|_| {}).await;
+        let plan = plan(Situation {
+            policy: self.policy,
+            observed: &observed,
+            people: &people,
+            mode,
+            lock_life: ground.lock_life,
+            now: self.started,
+        });
+        let okta_id = find(who, &people, &observed, &plan);
+        let name = name_of(who, okta_id.as_deref(), &people, &observed);
+        let user = match name.as_deref() {
+            Some(name) => cluster.user(name).await?,
+            None => None,
+        };
+        if okta_id.is_none() && user.is_none() {
+            return Err(nobody(who, &people));
+        }
+        let mut told = Explanation {
+            user: name.clone().unwrap_or_default(),
+            okta_id: okta_id.clone().unwrap_or_default(),
+            ..Explanation::default()
+        };
+        told.okta = match &okta_id {
+            Some(id) => in_okta(directory, &ground.source, id).await?,
+            None => vec!["nobody in scope has that user name".into()],
+        };
+        told.teleport = in_teleport(user.as_ref(), name.as_deref(), &observed, &ground.cluster, self.policy);
+        told.rule = self.rule(okta_id.as_deref(), &people);
+        self.tell_next(&mut told, &plan, &people, &ground);
+        Ok(told)
+    }
+
+    fn rule(&self, okta_id: Option<&str>, people: &People) -> String {
+        match okta_id.and_then(|id| people.get(id)).map(|entry| &entry.judgement) {
+            Some(Judgement::Member { suspended: false }) => "belongs".into(),
+            Some(Judgement::Member { suspended: true }) => {
+                format!("belongs, but is suspended in Okta; users.suspended is {:?}", self.policy.suspended)
+            }
+            Some(Judgement::Leaver(cause)) => format!("does not belong: {}", cause.words()),
+            Some(Judgement::Keep(why)) => format!("is left as they are: {why}"),
+            Some(Judgement::Excluded) => "is never touched: scope.exclude names the user".into(),
+            None => match &people.read {
+                Read::Complete => "is not in the source (the list was read to its end)".into(),
+                read => format!("was not seen, but the list was not read to its end ({})", read.words()),
+            },
+        }
+    }
+
+    fn tell_next(&self, told: &mut Explanation, plan: &Plan, people: &People, ground: &Ground) {
+        let about = |okta_id: &str, name: &str| {
+            (!told.okta_id.is_empty() && okta_id == told.okta_id) || (!told.user.is_empty() && name == told.user)
+        };
+        let mut next = Vec::new();
+        for creation in plan.creations.iter().filter(|c| about(&c.okta_id, &c.name)) {
+            next.push(match &creation.renamed_from {
+                Some(old) => format!("make the user {} (until now {old})", creation.name),
+                None => format!("make the user {}", creation.name),
+            });
+        }
+        for update in plan.updates.iter().filter(|u| about(&u.okta_id, &u.name)) {
+            next.push(format!("change the user {}: it {}", update.name, update.kind.words()));
+        }
+        for suspension in plan.suspensions.iter().filter(|s| about(&s.okta_id, &s.name)) {
+            next.push(format!("lock the user {} until the person comes back", suspension.name));
+        }
+        for lift in plan.lifts.iter().filter(|l| about(&l.okta_id, &l.name)) {
+            next.push(format!("lift our lock on {}", lift.name));
+        }
+        for removal in plan.removals.iter().filter(|r| about(&r.okta_id, &r.name)) {
+            next.push(format!(
+                "lock the user {} for {}h and {} it ({}), once that is confirmed by id and the brake lets it pass",
+                removal.name,
+                ground.lock_life.as_hours(),
+                if self.policy.action == api::spec::RemovalAction::Delete { "delete" } else { "keep" },
+                removal.cause.words()
+            ));
+        }
+        for obstacle in plan.obstacles.iter().filter(|o| o.user == told.user || o.user == told.okta_id) {
+            next.push(obstacle.message.clone());
+            told.remedies.push(obstacle.remedy.clone());
+        }
+        if people.read != Read::Complete {
+            told.remedies.push("nobody is removed before the list of people has been read to its end".into());
+        }
+        if next.is_empty() {
+            next.push("nothing: all is as it should be".into());
+        }
+        told.next = next;
+    }
+}
+
+/// The Okta id behind `who`.
+fn find(who: &str, people: &People, observed: &Observed, plan: &Plan) -> Option<String> {
+    if people.get(who).is_some() || !observed.accounts(who).is_empty() {
+        return Some(who.to_owned());
+    }
+    let owner = observed.user(who).and_then(|row| match &row.ownership {
+        ownership::Ownership::Ours { okta_id } => Some(okta_id.clone()),
+        _ => None,
+    });
+    let by_name = || people.iter().find(|(_, entry)| *entry.name == *who).map(|(id, _)| id.to_owned());
+    let by_lock = || observed.locks(who).iter().find_map(|lock| lock.ours.as_ref().map(|mark| mark.okta_id.clone()));
+    let planned = || plan.removals.iter().find(|removal| removal.name == who).map(|removal| removal.okta_id.clone());
+    by_name().or(owner).or_else(planned).or_else(by_lock)
+}
+
+fn name_of(who: &str, okta_id: Option<&str>, people: &People, observed: &Observed) -> Option<String> {
+    if observed.user(who).is_some() {
+        return Some(who.to_owned());
+    }
+    let Some(id) = okta_id else { return Some(who.to_owned()) };
+    let listed = people.get(id).map(|entry| entry.name.to_string()).filter(|name| !name.is_empty());
+    listed
+        .or_else(|| observed.accounts(id).first().map(ToString::to_string))
+        .or_else(|| (who != id).then(|| who.to_owned()))
+}
+
+async fn in_okta<D: Directory>(directory: &D, source: &PeopleSource, id: &str) -> Result<Vec<String>, Failure> {
+    Ok(match directory.person(source, id).await? {
+        Standing::Gone => vec![format!("no user has the id {id}: deleted")],
+        Standing::NotInSource(status) => vec![format!("status {}", status.as_str()), "not assigned".into()],
+        Standing::Present(person) => {
+            let mut said = vec![format!("status {}", person.status.as_str())];
+            said.extend(person.becoming.as_ref().map(|to| format!("becoming {}", to.as_str())));
+            said.extend(person.assignment.as_ref().map(|status| format!("assignment {}", status.as_str())));
+            said.push(format!("user name {}", person.user_name.as_deref().unwrap_or("(none)")));
+            said
+        }
+    })
+}
+
+fn in_teleport(
+    user: Option<&User>,
+    name: Option<&str>,
+    observed: &Observed,
+    facts: &ClusterFacts,
+    policy: &crate::policy::Policy,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    match user {
+        None => said.push("no user".into()),
+        Some(user) => {
+            match ownership::of(user, policy, facts) {
+                ownership::Ownership::Ours { okta_id } => said.push(format!("a user of ours, of {okta_id}")),
+                other => said.push(other.conflict().0),
+            }
+            said.push(format!("roles {}", user.roles.join(", ")));
+            said.push(format!("{} traits", user.traits.len()));
+        }
+    }
+    said.extend(name.iter().flat_map(|name| observed.locks(name)).map(lock_words));
+    said
+}
+
+fn lock_words(lock: &Lock) -> String {
+    match lock.expires {
+        Some(end) => format!("locked by us until {end:.0}: {}", lock.message),
+        None => format!("locked by us until we lift it: {}", lock.message),
+    }
+}
+
+fn nobody(who: &str, people: &People) -> Failure {
+    Failure::new(
+        Side::Here,
+        Class::Configuration,
+        "NobodyByThatName",
+        format!("nobody in scope (of {} people) and no Teleport user goes by {who:?}", people.len()),
+        "give the person's Okta id (00u…) or the user name, exactly as Okta writes it",
+    )
+}
