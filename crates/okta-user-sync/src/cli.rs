@@ -3,7 +3,9 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::crd;
+use crate::command::{crd, operator, sync};
+#[cfg(feature = "demo")]
+use crate::command::{demo, sim};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -66,9 +68,26 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the operator: keep every OktaUserSync of a cluster in sync.
+    #[command(after_help = operator::EXAMPLES)]
+    Operator(operator::Arguments),
+    /// Run one pass over manifests in a file, without Kubernetes.
+    #[command(after_help = sync::SYNC_EXAMPLES)]
+    Sync(sync::Arguments),
+    /// Show what a pass would do, without writing anything.
+    #[command(after_help = sync::PREVIEW_EXAMPLES)]
+    Preview(sync::Arguments),
     /// Print the CustomResourceDefinition.
     #[command(after_help = crd::EXAMPLES)]
     Crd(crd::Arguments),
+    /// Run an Okta organisation or a Teleport Auth Service on this machine, to try things out.
+    #[cfg(feature = "demo")]
+    #[command(after_help = sim::EXAMPLES)]
+    Sim(sim::Arguments),
+    /// Tell the whole story on this machine: a control plane, an Okta, a Teleport, people who come and go.
+    #[cfg(feature = "demo")]
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Arguments),
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::exit::Stop;
 /// The level cannot be read.
 pub fn start(cli: &Cli) -> Result<(), Stop> {
     let level = cli.logging.log_level.as_deref().unwrap_or(match cli.command {
+        Command::Operator(_) => "info",
         _ => "warn",
     });
     let filter = EnvFilter::try_new(level).map_err(|e| {

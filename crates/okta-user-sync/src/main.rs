@@ -10,11 +10,14 @@
 
 mod cli;
 mod command;
+#[cfg(feature = "demo")]
+mod demo;
 mod exit;
 mod logging;
 mod manifest;
 mod outcome;
 mod schema;
+mod signal;
 mod state;
 mod terminal;
 

@@ -1,12 +1,12 @@
 //! A stream of Kubernetes manifests, read without Kubernetes: one `OktaUserSync` and the Secrets that it refers to.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use api::OktaUserSync;
 use api::names::GROUP;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use operator::secrets::MapSecrets;
 use serde_json::{Map, Value};
 
 use crate::exit::Stop;
@@ -16,16 +16,15 @@ use crate::schema;
 pub struct Manifests {
     /// The resource; its namespace is always set.
     pub resource: OktaUserSync,
-    /// Data of the Secrets, by namespace and name.
-    pub secrets: HashMap<(String, String), HashMap<String, Vec<u8>>>,
+    /// The Secrets.
+    pub secrets: MapSecrets,
     /// Objects that were left aside, as `Kind namespace/name`.
     pub ignored: Vec<String>,
 }
 
 impl fmt::Debug for Manifests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secrets: Vec<_> = self.secrets.keys().collect();
-        f.debug_struct("Manifests").field("resource", &self.resource.metadata).field("secrets", &secrets).finish()
+        f.debug_struct("Manifests").field("resource", &self.resource).finish_non_exhaustive()
     }
 }
 
@@ -60,7 +59,7 @@ impl Manifests {
 #[derive(Default)]
 struct Found {
     resources: Vec<Value>,
-    secrets: HashMap<(String, String), HashMap<String, Vec<u8>>>,
+    secrets: MapSecrets,
     ignored: Vec<String>,
 }
 
@@ -96,7 +95,9 @@ impl Found {
                 let data = secret_data(&object).map_err(|what| {
                     Stop::bad_input(format!("{place}: Secret {of}/{name}: {what}"), "mend the Secret in the file")
                 })?;
-                self.secrets.insert((of, name), data);
+                for (key, bytes) in data {
+                    self.secrets.insert(&of, &name, &key, bytes);
+                }
             }
             _ => self.ignored.push(format!("{kind} {of}/{name}")),
         }
@@ -117,17 +118,17 @@ fn identity(object: &mut Value, namespace: &str) -> (String, String) {
     (of, metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
-/// `data` (base64) and over it `stringData`, as the API server merges them.
-fn secret_data(secret: &Value) -> Result<HashMap<String, Vec<u8>>, String> {
-    let mut data = HashMap::new();
+/// `data` (base64) and after it `stringData`, which wins, as in the API server.
+fn secret_data(secret: &Value) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut data = Vec::new();
     for (key, value) in secret.get("data").and_then(Value::as_object).into_iter().flatten() {
         let text: String = value.as_str().unwrap_or_default().split_ascii_whitespace().collect();
         let bytes = BASE64.decode(text).map_err(|_| format!("data.{key} is not base64"))?;
-        data.insert(key.clone(), bytes);
+        data.push((key.clone(), bytes));
     }
     for (key, value) in secret.get("stringData").and_then(Value::as_object).into_iter().flatten() {
         let text = value.as_str().ok_or_else(|| format!("stringData.{key} is not a string"))?;
-        data.insert(key.clone(), text.as_bytes().to_vec());
+        data.push((key.clone(), text.as_bytes().to_vec()));
     }
     Ok(data)
 }
@@ -190,6 +191,8 @@ fn first_line(text: &str) -> &str {
 mod tests {
     use super::*;
     use crate::exit::Exit;
+    use operator::secrets::Secrets as _;
+    use secrecy::ExposeSecret as _;
 
     const RESOURCE: &str = r"
 apiVersion: usersync.dev/v1alpha1
@@ -211,15 +214,17 @@ stringData: { pem: fresh }
         Manifests::read("acme.yaml", text, Pick { name: None, namespace: "default" })
     }
 
-    #[test]
-    fn a_stream_gives_the_resource_with_defaults_and_the_secrets_decoded() {
+    #[tokio::test]
+    async fn a_stream_gives_the_resource_with_defaults_and_the_secrets_decoded() {
         let other = "apiVersion: v1\nkind: Namespace\nmetadata: { name: default }\n";
         let all = read(&format!("---\n{RESOURCE}---\n{SECRET}---\n# nothing here\n---\n{other}")).unwrap();
         assert_eq!(all.resource.metadata.namespace.as_deref(), Some("default"));
         assert_eq!(all.resource.spec.users.roles, ["okta-requester"]);
-        let secret = &all.secrets[&("default".to_owned(), "key".to_owned())];
-        assert_eq!((secret["pem"].as_slice(), secret["identity"].as_slice()), (&b"fresh"[..], &b"new"[..]));
         assert_eq!(all.ignored, ["Namespace default/default"]);
+        for (key, expected) in [("pem", "fresh"), ("identity", "new")] {
+            let bytes = all.secrets.get("default", "key", key).await.unwrap();
+            assert_eq!(bytes.expose_secret(), expected.as_bytes(), "{key}");
+        }
         assert!(!format!("{all:?}").contains("fresh"), "a Secret in Debug");
     }
 

@@ -52,14 +52,14 @@ impl State {
     }
 
     /// What the pass leaves behind for the next one.
-    pub fn after(self, resource: &str, report: &Report) -> Self {
-        let org_id = match (&report.organisation, self.org_id.is_empty()) {
-            (Some(organisation), true) => organisation.id.clone(),
-            _ => self.org_id,
+    pub fn after(&self, resource: &str, report: &Report) -> Self {
+        let org_id = match &report.organisation {
+            Some(organisation) if self.org_id.is_empty() => &organisation.id,
+            _ => &self.org_id,
         };
         Self {
             resource: resource.to_owned(),
-            org_id,
+            org_id: org_id.clone(),
             memory: report.memory.clone(),
             pending_plan: report.pending.clone(),
         }

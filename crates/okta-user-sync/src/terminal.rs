@@ -31,6 +31,16 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Stop> {
     print(&format!("{text}\n"))
 }
 
+/// Prints a value as one line of JSON.
+///
+/// # Errors
+/// As [`print`].
+#[cfg(feature = "demo")]
+pub fn print_line(value: &impl Serialize) -> Result<(), Stop> {
+    let text = serde_json::to_string(value).map_err(|e| unwritable(&e))?;
+    print(&format!("{text}\n"))
+}
+
 /// Prints a value as a YAML document.
 ///
 /// # Errors

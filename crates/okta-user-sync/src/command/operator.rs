@@ -1,0 +1,179 @@
+//! `okta-user-sync operator`: the controller.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use engine::role::Ceiling;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use operator::controller::Reach;
+use operator::leader::Times;
+use operator::resolve::Defaults;
+use operator::{LeaderElection, Settings};
+
+use crate::exit::{Exit, Stop};
+
+/// Shown below `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  In a cluster (the chart does this):
+    okta-user-sync operator --teleport-address teleport.example.com:443 --log-format json
+
+  From a terminal, against the current context, for one namespace:
+    okta-user-sync operator --no-leader-election --watch-namespace acme --listen 127.0.0.1:8080
+
+  Two roles may be given to people, and all that begin with okta-:
+    okta-user-sync operator --allowed-role staff --allowed-role guest --allowed-role 'okta-*'
+
+It ends with 0 when it is told to stop (SIGTERM, SIGINT), with 1 when it loses its lease or cannot serve.";
+
+/// What the command takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    kubernetes: KubernetesArguments,
+    #[command(flatten)]
+    election: ElectionArguments,
+    #[command(flatten)]
+    resources: ResourceArguments,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// Seconds that passes under way may take to end after a stop. Keep it below the pod's grace period.
+    #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_GRACE_SECONDS", default_value_t = 20)]
+    grace_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+struct KubernetesArguments {
+    /// How the cluster is reached [default: $KUBECONFIG, ~/.kube/config, else the pod's own ServiceAccount].
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Serve the resources of this namespace alone [default: of all].
+    #[arg(long, value_name = "NAMESPACE", env = "OKTA_USER_SYNC_WATCH_NAMESPACE")]
+    watch_namespace: Option<String>,
+    /// Resources worked on at the same time.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "OKTA_USER_SYNC_CONCURRENCY",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    concurrency: u16,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Leader election")]
+struct ElectionArguments {
+    /// Work at once, without a Lease: for a single process only.
+    #[arg(long, env = "OKTA_USER_SYNC_NO_LEADER_ELECTION")]
+    no_leader_election: bool,
+    /// Namespace of the Lease: the operator's own [default: that of the pod, or of the kubeconfig].
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// Name of the Lease.
+    #[arg(long, value_name = "NAME", env = "OKTA_USER_SYNC_LEASE", default_value = "okta-user-sync")]
+    lease: String,
+    /// Name of this process among its replicas [default: a random one].
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    instance: Option<String>,
+    /// Seconds that others wait without seeing a renewal before they take over.
+    #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_LEASE_SECONDS", default_value_t = Times::default().lease.as_secs())]
+    lease_seconds: u64,
+    /// Seconds that the lease counts after its last renewal; fewer than the former.
+    #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_RENEW_SECONDS", default_value_t = Times::default().renew.as_secs())]
+    renew_seconds: u64,
+    /// Seconds between two attempts; fewer than the former.
+    #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_RETRY_SECONDS", default_value_t = Times::default().retry.as_secs())]
+    retry_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What holds for all resources")]
+struct ResourceArguments {
+    /// host:port of the Teleport cluster of resources that name none.
+    #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_TELEPORT_ADDRESS")]
+    teleport_address: Option<String>,
+    /// A role that may be given at all, whatever a resource says; exact, or with * and ?. A pattern never allows
+    /// editor, auditor and access. May be repeated.
+    #[arg(
+        long,
+        value_name = "ROLE",
+        env = "OKTA_USER_SYNC_ALLOWED_ROLES",
+        value_delimiter = ',',
+        default_value = "okta-requester"
+    )]
+    allowed_role: Vec<String>,
+    /// Certificate authorities (PEM) that are trusted for Okta beside the system's.
+    #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_CA")]
+    okta_ca: Option<PathBuf>,
+}
+
+/// Runs the operator until it is told to stop.
+///
+/// # Errors
+/// A setting or file cannot be used, the address is taken, or the lease is lost.
+pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
+    let settings = settings(arguments).await?;
+    operator::run(settings).await.map(|()| Exit::Done).map_err(|error| Stop::undone(error.to_string(), ""))
+}
+
+async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
+    let Arguments { kubernetes, election, resources, listen, grace_seconds } = arguments;
+    let kube = config(&kubernetes).await?;
+    let own_namespace = election.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
+    let defaults = Defaults {
+        okta_ca: resources.okta_ca.map(read).transpose()?,
+        teleport_address: resources.teleport_address,
+        ceiling: Ceiling::new(&resources.allowed_role)?,
+    };
+    let times = Times {
+        lease: Duration::from_secs(election.lease_seconds),
+        renew: Duration::from_secs(election.renew_seconds),
+        retry: Duration::from_secs(election.retry_seconds),
+    };
+    if !times.sound() {
+        return Err(Stop::bad_input(
+            "the times of leader election do not fit together",
+            "keep --retry-seconds below --renew-seconds, and that below --lease-seconds",
+        ));
+    }
+    Ok(Settings {
+        reach: kubernetes.watch_namespace.map_or(Reach::Cluster, Reach::Namespace),
+        listen,
+        instance: election.instance.unwrap_or_else(|| format!("okta-user-sync-{}", uuid::Uuid::new_v4().simple())),
+        leader_election: (!election.no_leader_election).then_some(LeaderElection {
+            namespace: own_namespace,
+            lease: election.lease,
+            times,
+        }),
+        concurrency: kubernetes.concurrency,
+        grace: Duration::from_secs(grace_seconds),
+        ..Settings::new(kube, defaults)
+    })
+}
+
+async fn config(arguments: &KubernetesArguments) -> Result<kube::Config, Stop> {
+    let unusable = |e: &dyn std::fmt::Display| {
+        Stop::bad_input(
+            format!("there is no way to a Kubernetes cluster: {e}"),
+            "set KUBECONFIG or --kubeconfig, or run in a pod with a ServiceAccount",
+        )
+    };
+    match &arguments.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|e| unusable(&e))?;
+            let options = KubeConfigOptions::default();
+            kube::Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(&e))
+        }
+        None => kube::Config::infer().await.map_err(|e| unusable(&e)),
+    }
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, Stop> {
+    std::fs::read(&path)
+        .map_err(|e| Stop::bad_input(format!("{}: {e}", path.display()), "name a file that can be read"))
+}

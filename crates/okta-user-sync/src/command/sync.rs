@@ -1,0 +1,284 @@
+//! `okta-user-sync sync` and `preview`: one pass over manifests in a file, without Kubernetes.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use api::OktaUserSync;
+use api::names::APPROVE_PLAN;
+use api::spec::{Mode, SecretKeyRef};
+use clap::{Args, ValueEnum};
+use engine::pass::{Pass, Progress as Step};
+use engine::policy::Policy;
+use engine::report::Report;
+use engine::role::Ceiling;
+use engine::roster::Roster;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use operator::resolve::{Clients, Defaults, Resolver, Subject};
+use operator::secrets::MapSecrets;
+
+use crate::exit::{Exit, Stop};
+use crate::manifest::{Manifests, Pick};
+use crate::outcome;
+use crate::signal::StopSignal;
+use crate::state::State;
+use crate::terminal::{self, Progress};
+
+/// Shown below `sync --help`.
+pub const SYNC_EXAMPLES: &str = "\
+Examples:
+  okta-user-sync sync -f acme.yaml
+  okta-user-sync sync -f acme.yaml --okta-key key.pem --teleport-identity identity --state acme.state.json
+  kubectl get ous,secret -n okta-user-sync -o yaml | okta-user-sync sync -f - -o json
+  okta-user-sync sync -f acme.yaml --approve 0f3a…      # apply the removals that the last pass held
+
+acme.yaml holds the same manifests that kubectl apply takes: one OktaUserSync and the Secrets that it refers to;
+examples/quickstart.yaml is one.
+
+Exit codes: 0 done; 1 refused, held or partly failed (the output says what and why); 2 bad input, nothing was tried.";
+
+/// Shown below `preview --help`.
+pub const PREVIEW_EXAMPLES: &str = "\
+Examples:
+  okta-user-sync preview -f acme.yaml
+  okta-user-sync preview -f acme.yaml --okta-key key.pem --teleport-identity identity -o json | jq '.changes[]'
+
+Nothing is written, neither to Teleport nor to the state file.
+
+Exit codes: 0 done; 1 something could not be read (the output says what and why); 2 bad input, nothing was tried.";
+
+/// What the commands take.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Manifests: one OktaUserSync and its Secrets, as YAML or JSON; - is standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Which OktaUserSync is meant, if the file holds several.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Namespace of manifests that name none. It is part of the label by which users are owned.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+    #[command(flatten)]
+    okta: OktaArguments,
+    #[command(flatten)]
+    teleport: TeleportArguments,
+    /// Apply the removals that an earlier pass held, and exactly these: the hash of that plan.
+    #[arg(long, value_name = "HASH", help_heading = "Removals")]
+    approve: Option<String>,
+    /// What this run must know of the former ones (removals of the last hour, the organisation, a held plan) is kept in
+    /// this file, as the resource's status does in Kubernetes. Without it the brake counts each run alone.
+    #[arg(long, value_name = "FILE", help_heading = "Removals")]
+    state: Option<PathBuf>,
+    /// How the outcome is written to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Okta")]
+struct OktaArguments {
+    /// The private key (PEM or JWK) of the API Services app, in place of the Secret of okta.privateKeySecretRef.
+    #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_KEY")]
+    okta_key: Option<PathBuf>,
+    /// Certificate authorities (PEM) that are trusted for Okta beside the system's.
+    #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_CA")]
+    okta_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Teleport")]
+struct TeleportArguments {
+    /// The identity file (tctl auth sign, tbot), in place of the Secret of teleport.identitySecretRef.
+    #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_TELEPORT_IDENTITY")]
+    teleport_identity: Option<PathBuf>,
+    /// host:port of the cluster, if the manifest names none in teleport.address.
+    #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_TELEPORT_ADDRESS")]
+    teleport_address: Option<String>,
+    /// A role that may be given at all, whatever the manifest says; exact, or with * and ?. May be repeated.
+    #[arg(
+        long,
+        value_name = "ROLE",
+        env = "OKTA_USER_SYNC_ALLOWED_ROLES",
+        value_delimiter = ',',
+        default_value = "okta-requester"
+    )]
+    allowed_role: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// One document (docs/cli.md).
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+/// Which of the two commands it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Apply the plan.
+    Sync,
+    /// Show it.
+    Preview,
+}
+
+/// Runs one pass and prints it.
+///
+/// # Errors
+/// Bad input. What goes wrong within the pass is part of its outcome.
+pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
+    let file = arguments.file.display().to_string();
+    let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
+    let mut manifests = Manifests::read(&file, &read_manifests(&arguments.file)?, pick)?;
+    stand_in(&mut manifests, &arguments)?;
+    let Manifests { mut resource, secrets, ignored } = manifests;
+    if verb == Verb::Preview {
+        resource.spec.mode = Mode::Preview;
+    } else if resource.spec.suspend {
+        return Err(Stop::undone(format!("{file}: spec.suspend is true, so nothing was done"), "set it to false"));
+    }
+    for object in &ignored {
+        tracing::info!("{file}: {object} plays no part here");
+    }
+    let began = Instant::now();
+    let owner = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
+    let report = pass(&arguments, &owner, &resource, &secrets).await?;
+    print(arguments.output, &owner, &report, began, &ignored)?;
+    Ok(outcome::exit(&report))
+}
+
+fn read_manifests(file: &Path) -> Result<String, Stop> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(|_| ())
+    } else {
+        std::fs::read_to_string(file).map(|all| text = all)
+    };
+    read.map_err(|e| unreadable(file, &e))?;
+    Ok(text)
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Stop {
+    Stop::bad_input(format!("{}: {error}", file.display()), "name a file that can be read")
+}
+
+/// Puts the files that stand in for Secrets in their place.
+fn stand_in(manifests: &mut Manifests, arguments: &Arguments) -> Result<(), Stop> {
+    let namespace = manifests.resource.namespace().unwrap_or_default();
+    let spec = &mut manifests.resource.spec;
+    let pairs = [
+        (&arguments.okta.okta_key, &mut spec.okta.private_key_secret_ref),
+        (&arguments.teleport.teleport_identity, &mut spec.teleport.identity_secret_ref),
+    ];
+    for (file, reference) in pairs {
+        let Some(file) = file else { continue };
+        let bytes = std::fs::read(file).map_err(|e| unreadable(file, &e))?;
+        // No Secret has a name like that, so it stands in for none of the file's own.
+        let stand_in = SecretKeyRef { name: format!("file:{}", file.display()), key: "content".to_owned() };
+        manifests.secrets.insert(&namespace, &stand_in.name, &stand_in.key, bytes);
+        *reference = Some(stand_in);
+    }
+    Ok(())
+}
+
+/// Resolves, runs the pass, and keeps the state.
+async fn pass(
+    arguments: &Arguments,
+    owner: &str,
+    resource: &OktaUserSync,
+    secrets: &MapSecrets,
+) -> Result<Report, Stop> {
+    let resolver = Resolver::new(defaults(arguments)?);
+    let annotated = resource.annotations().get(APPROVE_PLAN).cloned();
+    let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+    let subject = Subject {
+        namespace: &namespace,
+        name: &name,
+        spec: &resource.spec,
+        approvals: arguments.approve.clone().into_iter().chain(annotated).collect(),
+    };
+    let policy = resolver.policy(&subject)?;
+    let material = resolver.read(&subject, secrets).await.map_err(|failure| {
+        let mut stop = Stop::from(failure);
+        stop.remedy.push_str("; or give the file with --okta-key and --teleport-identity");
+        stop
+    })?;
+    let clients = resolver.clients(&subject, &material, None)?;
+    let state = match &arguments.state {
+        Some(path) => State::load(path, owner)?,
+        None => State::default(),
+    };
+    let report = run_pass(&policy, &clients, &state).await?;
+    if let Some(path) = arguments.state.as_deref().filter(|_| policy.mode == Mode::Enforce) {
+        state.after(owner, &report).store(path)?;
+    }
+    Ok(report)
+}
+
+fn defaults(arguments: &Arguments) -> Result<Defaults, Stop> {
+    let okta_ca = match arguments.okta.okta_ca.as_deref() {
+        Some(file) => Some(std::fs::read(file).map_err(|e| unreadable(file, &e))?),
+        None => None,
+    };
+    let teleport = &arguments.teleport;
+    Ok(Defaults {
+        okta_ca,
+        teleport_address: teleport.teleport_address.clone(),
+        ceiling: Ceiling::new(&teleport.allowed_role)?,
+    })
+}
+
+/// Runs the pass. The first signal stops all writes, and the pass ends with what it has; the second one ends it at once.
+async fn run_pass(policy: &Policy, clients: &Clients, state: &State) -> Result<Report, Stop> {
+    let stopped = AtomicBool::new(false);
+    let progress = Progress::start();
+    let pass = Pass {
+        policy,
+        memory: state.memory.clone(),
+        pending: state.pending_plan.clone(),
+        pinned_org: &state.org_id,
+        roster: Roster::default(),
+        started: Timestamp::now(),
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        may_write: &|| !stopped.load(Ordering::Relaxed),
+        detail: true,
+        progress: &|step| show(&progress, step),
+    };
+    let mut signal = StopSignal::listen()?;
+    let mut run = std::pin::pin!(pass.run(clients.okta(), clients.teleport().as_ref()));
+    loop {
+        tokio::select! {
+            report = &mut run => {
+                progress.end();
+                return Ok(report);
+            }
+            () = signal.received() => {
+                if stopped.swap(true, Ordering::Relaxed) {
+                    return Err(Stop::undone("interrupted", "run it again: what was begun is finished then"));
+                }
+                progress.say("stopping after the writes under way; once more to stop at once");
+            }
+        }
+    }
+}
+
+fn show(progress: &Progress, step: Step) {
+    match step {
+        Step::Reading { people } => progress.say(format!("reading people: {people}")),
+        Step::Writing { done, total } => progress.count("writing users", done, total),
+    }
+}
+
+fn print(format: Format, owner: &str, report: &Report, began: Instant, ignored: &[String]) -> Result<(), Stop> {
+    let took = began.elapsed();
+    match format {
+        Format::Table => terminal::print(&outcome::tables(owner, report, took)),
+        Format::Json => terminal::print_json(&outcome::document(owner, report, took, ignored)),
+        Format::Yaml => terminal::print_yaml(&outcome::document(owner, report, took, ignored)),
+    }
+}
