@@ -1,5 +1,7 @@
 //! A lock in Teleport: it cuts live sessions and refuses every certificate and login of a user name.
 
+use std::collections::BTreeMap;
+
 use api::names;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -96,6 +98,22 @@ impl Mark {
             (names::OKTA_USER_ID_LABEL, self.okta_id.clone()),
             (names::LOCK_REASON_LABEL, self.reason.as_str().to_owned()),
         ]
+    }
+
+    /// The mark of a lock of that name and with these labels, if it is ours (P6). Both must say so: either alone can be
+    /// anybody's.
+    #[must_use]
+    pub fn read(name: &str, labels: &BTreeMap<String, String>) -> Option<Self> {
+        let label = |key: &str| labels.get(key).filter(|value| !value.is_empty()).cloned();
+        if !name.starts_with(NAME_PREFIX) {
+            return None;
+        }
+        Some(Self {
+            owner: label(names::OWNER_LABEL)?,
+            org_url: label(names::OKTA_ORG_LABEL)?,
+            okta_id: label(names::OKTA_USER_ID_LABEL)?,
+            reason: LockReason::from_label(&label(names::LOCK_REASON_LABEL)?),
+        })
     }
 }
 

@@ -20,10 +20,11 @@ use tonic::Code;
 
 use crate::{
     address::Address,
+    answer::CallError,
     call::{Call, CallCount},
     denial::Cause,
     dial::Way,
-    error::{CallError, TeleportError},
+    error::TeleportError,
     identity::Identity,
     link::Link,
     pace::Pace,

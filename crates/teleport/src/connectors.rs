@@ -4,11 +4,7 @@ use engine::cluster::ConnectorLookup;
 use teleport_proto::{labels, types};
 use tonic::Code;
 
-use crate::{
-    call::Call,
-    client::TeleportClient,
-    error::{CallError, TeleportError},
-};
+use crate::{answer::CallError, call::Call, client::TeleportClient, error::TeleportError};
 
 /// The Okta app behind a connector: from the label that Teleport's own set-up writes, or else from the three places where
 /// Okta's metadata leaves it.

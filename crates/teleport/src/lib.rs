@@ -3,9 +3,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`identity`] | the identity file: key, certificate, authorities; who we are and until when |
+//! | [`identity`], `certificate` | the identity file: key, certificate, authorities; who we are and until when |
 //! | [`address`], `dial` | where Teleport is, and the way there (straight, or through a Proxy) |
-//! | `link` | calls: deadlines, concurrency, counters, retries of reads |
+//! | `link`, `answer` | calls: deadlines, concurrency, counters, retries of reads |
 //! | `users`, `splice` | users; an update that leaves every foreign byte alone |
 //! | `locks` | locks, and when they are in force |
 //! | `roles`, `connectors` | read only |
@@ -16,7 +16,9 @@
 //! | [`client`] | all of it together |
 
 pub mod address;
+mod answer;
 pub mod call;
+mod certificate;
 pub mod client;
 mod connectors;
 pub mod denial;

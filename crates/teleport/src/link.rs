@@ -21,9 +21,10 @@ use tower::service_fn;
 
 use crate::{
     address::Address,
+    answer::CallError,
     call::{Call, CallCount},
     dial::{Dialer, Way},
-    error::{CallError, TeleportError},
+    error::TeleportError,
     identity::Identity,
 };
 

@@ -3,32 +3,28 @@
 //! `GetLock` answers from storage, `GetLocks` from the cache that the server enforces from. So a lock is in force exactly when `GetLocks` lists it:
 //! about a second after it was stored, and much later after a burst of writes.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
-use api::names::{LOCK_REASON_LABEL, OKTA_ORG_LABEL, OKTA_USER_ID_LABEL, OWNER_LABEL};
 use engine::{
     cluster::{OriginMode, WriteError},
-    lock::{Lock, LockReason, Mark, NAME_PREFIX},
+    lock::{Lock, Mark},
     user::label,
 };
 use teleport_proto::{auth, types};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::{
-    call::Call,
-    client::TeleportClient,
-    error::{CallError, TeleportError},
-    instant,
-    users::failed,
-};
+use crate::{answer::CallError, call::Call, client::TeleportClient, error::TeleportError, instant, users::failed};
 
 /// First pause between two looks at what is enforced; it grows to four times that.
 const POLL: Duration = Duration::from_millis(250);
 
 /// A lock as it goes on the wire.
 pub(crate) fn encode(lock: &Lock, mode: OriginMode) -> types::LockV2 {
-    let mut labels: std::collections::BTreeMap<String, String> =
+    let mut labels: BTreeMap<String, String> =
         lock.ours.iter().flat_map(Mark::labels).map(|(key, value)| (key.to_owned(), value)).collect();
     if mode == OriginMode::Okta {
         labels.insert(label::ORIGIN.into(), label::ORIGIN_OKTA.into());
@@ -53,7 +49,7 @@ pub(crate) fn encode(lock: &Lock, mode: OriginMode) -> types::LockV2 {
 pub(crate) fn decode(lock: types::LockV2) -> Lock {
     let metadata = lock.metadata.unwrap_or_default();
     let spec = lock.spec.unwrap_or_default();
-    let ours = mark(&metadata);
+    let ours = Mark::read(&metadata.name, &metadata.labels);
     Lock {
         name: metadata.name,
         user: spec.target.unwrap_or_default().user,
@@ -62,20 +58,6 @@ pub(crate) fn decode(lock: types::LockV2) -> Lock {
         created: instant::read(spec.created_at.as_ref()),
         ours,
     }
-}
-
-/// Whose lock it is. Name and labels must both say that it is ours: either alone can be anybody's.
-fn mark(metadata: &types::Metadata) -> Option<Mark> {
-    if !metadata.name.starts_with(NAME_PREFIX) {
-        return None;
-    }
-    let label = |key: &str| metadata.labels.get(key).filter(|value| !value.is_empty()).cloned();
-    Some(Mark {
-        owner: label(OWNER_LABEL)?,
-        org_url: label(OKTA_ORG_LABEL)?,
-        okta_id: label(OKTA_USER_ID_LABEL)?,
-        reason: LockReason::from_label(&label(LOCK_REASON_LABEL)?),
-    })
 }
 
 impl TeleportClient {
@@ -159,7 +141,7 @@ impl TeleportClient {
 
 #[cfg(test)]
 mod tests {
-    use engine::lock::lock_name;
+    use engine::lock::{LockReason, lock_name};
     use jiff::Timestamp;
     use prost::Message as _;
 
@@ -212,7 +194,7 @@ mod tests {
         let mut renamed = ours.clone();
         renamed.metadata.as_mut().unwrap().name = "scim-1".into();
         assert_eq!(decode(renamed).ours, None);
-        for key in [OWNER_LABEL, OKTA_ORG_LABEL, OKTA_USER_ID_LABEL, LOCK_REASON_LABEL] {
+        for (key, _) in lock().ours.unwrap().labels() {
             let mut bare = ours.clone();
             bare.metadata.as_mut().unwrap().labels.remove(key);
             assert_eq!(decode(bare).ours, None, "{key}");

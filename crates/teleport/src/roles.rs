@@ -5,11 +5,7 @@ use jiff::SignedDuration;
 use teleport_proto::{auth, types};
 use tonic::Code;
 
-use crate::{
-    call::Call,
-    client::TeleportClient,
-    error::{CallError, TeleportError},
-};
+use crate::{answer::CallError, call::Call, client::TeleportClient, error::TeleportError};
 
 /// Roles a page. More than 16 000 is refused by the server.
 const PAGE: i32 = 500;

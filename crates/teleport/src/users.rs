@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -19,9 +20,10 @@ use teleport_proto::{types, users as proto, wrappers};
 use tonic::Code;
 
 use crate::{
+    answer::{CallError, missing_role},
     call::Call,
     client::TeleportClient,
-    error::{CallError, TeleportError, missing_role},
+    error::TeleportError,
     instant, names, splice,
 };
 
@@ -31,8 +33,11 @@ pub(crate) const LARGEST_PAGE: i32 = 1000;
 /// A page is never asked for with fewer users than this; if even they are too large, the list fails.
 const SMALLEST_PAGE: i32 = 10;
 
-/// What is kept of the last complete list: the names with a slash in them, which a deletion could take along.
-pub(crate) type Slashed = Option<BTreeSet<String>>;
+/// What is kept of the last complete list: when it ended, and the names with a slash in them, which a deletion could take along.
+pub(crate) type Slashed = Option<(Instant, BTreeSet<String>)>;
+
+/// For how long the last list is believed about them; after that the server is asked for each deletion.
+const SLASHED_HOLDS: Duration = Duration::from_secs(120);
 
 /// Reads an encoded user.
 pub(crate) fn decode(call: Call, bytes: &Bytes) -> Result<User, TeleportError> {
@@ -137,8 +142,8 @@ impl TeleportClient {
             listing.slashed.extend(users.iter().map(|user| &user.name).filter(|name| name.contains('/')).cloned());
             let last = page.next_page_token.is_empty();
             if last {
-                *self.slashed.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(std::mem::take(&mut listing.slashed));
+                let slashed = (Instant::now(), std::mem::take(&mut listing.slashed));
+                *self.slashed.lock().unwrap_or_else(PoisonError::into_inner) = Some(slashed);
             } else {
                 if !listing.seen.insert(page.next_page_token.clone()) {
                     let detail = "the list of users runs in a circle".to_owned();
@@ -270,10 +275,10 @@ impl TeleportClient {
         let prefix = format!("{name}/");
         let known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let candidates: Vec<String> = match known {
-            Some(known) => {
+            Some((at, known)) if at.elapsed() < SLASHED_HOLDS => {
                 known.range(prefix.clone()..).take_while(|other| other.starts_with(&prefix)).cloned().collect()
             }
-            None => self.users_below(&prefix).await?,
+            _ => self.users_below(&prefix).await?,
         };
         for other in candidates {
             if self.get_user(&other).await?.is_some() {
