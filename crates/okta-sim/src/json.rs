@@ -1,5 +1,7 @@
 //! Writing JSON straight from compact state, without building a tree first.
 
+use std::fmt::Write as _;
+
 /// Appends `text` as a JSON string, quotes included (RFC 8259 §7).
 pub(crate) fn string(out: &mut String, text: &str) {
     out.push('"');
@@ -16,7 +18,8 @@ pub(crate) fn string(out: &mut String, text: &str) {
         };
         out.push_str(&text[plain..at]);
         if escape.is_empty() {
-            out.push_str(&format!("\\u{byte:04x}"));
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{byte:04x}");
         } else {
             out.push_str(escape);
         }

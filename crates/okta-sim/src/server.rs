@@ -177,20 +177,16 @@ fn bracketed(host: &str) -> String {
 }
 
 fn folder(asked: Option<&Path>) -> Result<(Option<tempfile::TempDir>, PathBuf), OktaSimError> {
-    match asked {
-        Some(path) => {
-            std::fs::create_dir_all(path).map_err(|source| OktaSimError::File { path: path.to_owned(), source })?;
-            Ok((None, path.to_owned()))
-        }
-        None => {
-            let folder = tempfile::Builder::new()
-                .prefix("okta-sim-")
-                .tempdir()
-                .map_err(|source| OktaSimError::File { path: std::env::temp_dir(), source })?;
-            let path = folder.path().to_owned();
-            Ok((Some(folder), path))
-        }
+    if let Some(path) = asked {
+        std::fs::create_dir_all(path).map_err(|source| OktaSimError::File { path: path.to_owned(), source })?;
+        return Ok((None, path.to_owned()));
     }
+    let folder = tempfile::Builder::new()
+        .prefix("okta-sim-")
+        .tempdir()
+        .map_err(|source| OktaSimError::File { path: std::env::temp_dir(), source })?;
+    let path = folder.path().to_owned();
+    Ok((Some(folder), path))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, OktaSimError> {

@@ -49,6 +49,12 @@ async fn ordinary_people_are_active_assigned_and_have_names_of_their_own() {
     assert!(org.sim.org().group_named("Everyone").is_some());
 }
 
+/// An entry's id alone: no need to build a hundred thousand trees.
+#[derive(serde::Deserialize)]
+struct Entry {
+    id: String,
+}
+
 #[tokio::test]
 async fn a_hundred_thousand_people_are_all_there() {
     let org = Harness::with_people(100_000).await;
@@ -57,11 +63,6 @@ async fn a_hundred_thousand_people_are_all_there() {
     loop {
         let answer = org.admin(Method::GET, &path, None).await;
         let next = link(&answer, "next");
-        // Ids alone are wanted: no need to build a hundred thousand trees.
-        #[derive(serde::Deserialize)]
-        struct Entry {
-            id: String,
-        }
         let page: Vec<Entry> = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         ids.extend(page.into_iter().map(|e| e.id));
         match next {

@@ -1,4 +1,4 @@
-//! Answers fit the vendor's own OpenAPI description.
+//! Answers fit the vendor's own description of its API.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests may panic
 

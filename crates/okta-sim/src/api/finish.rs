@@ -192,12 +192,12 @@ fn http_date(now: Stamp) -> String {
 
 fn link_headers(headers: &mut HeaderMap, links: &[(&'static str, String)], fold: bool) {
     let link = HeaderName::from_static("link");
-    let lines: Vec<String> = links.iter().map(|(relation, url)| format!("<{url}>; rel=\"{relation}\"")).collect();
-    if fold && !lines.is_empty() {
-        put(headers, link, &lines.join(", "));
+    let values: Vec<String> = links.iter().map(|(relation, url)| format!("<{url}>; rel=\"{relation}\"")).collect();
+    if fold && !values.is_empty() {
+        put(headers, link, &values.join(", "));
     } else {
-        for line in &lines {
-            put(headers, link.clone(), line);
+        for value in &values {
+            put(headers, link.clone(), value);
         }
     }
 }
@@ -293,13 +293,11 @@ fn deliver(length: usize, body: Bytes, faults: &[FaultKind]) -> Body {
     if let Some(after) = cut {
         // The pause lets head and first bytes out before HTTP/2 resets the stream.
         let pieces = stream::iter([Some(body.slice(..after)), None]).then(|piece| async move {
-            match piece {
-                Some(piece) => Ok(piece),
-                None => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, Dropped))
-                }
+            if let Some(piece) = piece {
+                return Ok(piece);
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, Dropped))
         });
         return Body::from_stream(pieces);
     }

@@ -110,15 +110,15 @@ fn list(shared: &Shared, request: &Request, caller: &Caller) -> Result<Answer, R
                 && prefix.as_ref().is_none_or(|p| group.name().to_lowercase().starts_with(p))
         });
     let (page, next) = take(groups, wanted.limit, state.switches.trailing_empty_page);
-    let stats = request.has_word("expand", "stats");
-    let list: Vec<Value> = page.iter().map(|group| tree(&state, request, group, stats)).collect();
+    let counted = request.has_word("expand", "stats");
+    let list: Vec<Value> = page.iter().map(|group| tree(&state, request, group, counted)).collect();
     let next = next.filter(|_| prefix.is_none());
     Ok(paging.answer(request, sealer, wanted, Value::Array(list).to_string(), next))
 }
 
-fn tree(state: &State, request: &Request, group: &Group, stats: bool) -> Value {
+fn tree(state: &State, request: &Request, group: &Group, counted: bool) -> Value {
     let mut tree = group.tree(&request.base);
-    if stats {
+    if counted {
         let members = match &group.members {
             Members::Everyone => state.people.len(),
             Members::Chosen(set) => set.len(),

@@ -66,7 +66,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route, caller: 
                 "title": "Username", "type": "string", "required": true, "scope": "NONE", "maxLength": 100,
             } });
             let id = format!("{}/api/v1/meta/schemas/apps/{}/default", request.base, app.id);
-            Ok(Answer::tree(&schema(&id, app.text("name"), base, &attributes(custom, &[]))))
+            Ok(Answer::tree(&schema(&id, app.text("name"), &base, &attributes(custom, &[]))))
         }
         _ => {
             if !caller.may_write {
@@ -75,7 +75,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route, caller: 
             let custom = state.people.from(0).take(500).map(|(_, person)| person.profile_map());
             let base: Map<String, Value> = BASE.iter().map(|name| ((*name).to_owned(), property("string"))).collect();
             let id = format!("{}/api/v1/meta/schemas/user/default", request.base);
-            Ok(Answer::tree(&schema(&id, "user", Value::Object(base), &attributes(custom, &BASE))))
+            Ok(Answer::tree(&schema(&id, "user", &Value::Object(base), &attributes(custom, &BASE))))
         }
     }
 }
@@ -111,7 +111,7 @@ fn property(kind: &str) -> Value {
     property
 }
 
-fn schema(id: &str, name: &str, base: Value, custom: &BTreeMap<String, &'static str>) -> Value {
+fn schema(id: &str, name: &str, base: &Value, custom: &BTreeMap<String, &'static str>) -> Value {
     let custom: Map<String, Value> = custom.iter().map(|(name, kind)| (name.clone(), property(kind))).collect();
     json!({
         "id": id,

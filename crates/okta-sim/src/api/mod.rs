@@ -47,6 +47,9 @@ pub(crate) struct Request {
     pub host: String,
     /// `https://` and the host.
     pub base: String,
+    /// What a client may take for the org's address in this request: the base, and what it wrote in `Host` where that
+    /// leaves out the port (the vendor's Go SDK drops it).
+    pub bases: Vec<String>,
     pub id: String,
     pub now: Stamp,
 }
@@ -117,6 +120,11 @@ async fn take_in(shared: &Shared, request: http::Request<Incoming>) -> Option<Re
         .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
         .unwrap_or("");
     let host = if shared.answers_to(named) { named.to_ascii_lowercase() } else { shared.authority().to_owned() };
+    let base = format!("https://{host}");
+    let mut bases = vec![base.clone()];
+    if host.rsplit_once(':').is_some_and(|(name, _)| name == named) {
+        bases.push(format!("https://{named}"));
+    }
     let raw_query = parts.uri.query().unwrap_or("").to_owned();
     Some(Request {
         method: parts.method.as_str().to_owned(),
@@ -125,7 +133,8 @@ async fn take_in(shared: &Shared, request: http::Request<Incoming>) -> Option<Re
         raw_query,
         headers: parts.headers,
         body,
-        base: format!("https://{host}"),
+        base,
+        bases,
         host,
         id: shared.request_id(),
         now: shared.clock.now(),
@@ -284,10 +293,10 @@ fn scopes(route: &Route, method: &str) -> &'static [&'static str] {
 
 fn authorise(shared: &Shared, request: &Request, route: &Route) -> Result<Caller, Denied> {
     let proofs: Vec<&str> = request.headers.get_all("dpop").iter().filter_map(|h| h.to_str().ok()).collect();
-    let url = format!("{}{}", request.base, request.path);
+    let urls: Vec<String> = request.bases.iter().map(|base| format!("{base}{}", request.path)).collect();
     let call = Call {
         method: &request.method,
-        url: &url,
+        urls: &urls,
         authorization: request.header("authorization"),
         proofs: &proofs,
         scopes: scopes(route, &request.method),

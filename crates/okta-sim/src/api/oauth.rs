@@ -13,11 +13,18 @@ use crate::auth::token::{TokenRequest, issue};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 
+/// The parameters of a request: those of its query string and those of its body, which count alike.
+fn parameters(request: &Request) -> Vec<(String, String)> {
+    let body = url::form_urlencoded::parse(&request.body).into_owned();
+    request.query.iter().cloned().chain(body).collect()
+}
+
 /// The client assertion of a request, not verified.
 fn assertion(request: &Request) -> Option<Jwt> {
-    url::form_urlencoded::parse(&request.body)
+    parameters(request)
+        .iter()
         .find(|(name, _)| name == "client_assertion")
-        .and_then(|(_, assertion)| Jwt::parse(&assertion))
+        .and_then(|(_, assertion)| Jwt::parse(assertion))
 }
 
 /// Who a token request claims to come from; nothing is verified.
@@ -50,15 +57,15 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route) -> Answe
             Answer::tree(&json!({ "keys": [key] }))
         }
         _ => {
-            let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let form = parameters(request);
             let mut auth = shared.auth();
             let result = if route.resource == Resource::Introspect {
-                introspect(&mut auth, &request.base, &form, request.now)
+                introspect(&mut auth, &request.bases, &form, request.now)
             } else {
                 let proofs: Vec<&str> =
                     request.headers.get_all("dpop").iter().filter_map(|h| h.to_str().ok()).collect();
                 let asked = TokenRequest {
-                    base: &request.base,
+                    bases: &request.bases,
                     form: &form,
                     query: &request.query,
                     authorization: request.headers.contains_key("authorization"),

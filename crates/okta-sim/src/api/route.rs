@@ -132,15 +132,12 @@ mod percent {
                 .flatten()
                 .and_then(|hex| std::str::from_utf8(hex).ok())
                 .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            match code {
-                Some(byte) => {
-                    bytes.push(byte);
-                    rest = &tail[2..];
-                }
-                None => {
-                    bytes.push(first);
-                    rest = tail;
-                }
+            if let Some(byte) = code {
+                bytes.push(byte);
+                rest = &tail[2..];
+            } else {
+                bytes.push(first);
+                rest = tail;
             }
         }
         String::from_utf8_lossy(&bytes).into_owned()

@@ -8,11 +8,13 @@ use crate::clock::Stamp;
 /// The only client assertion type there is.
 pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Longest life of an assertion, in seconds, exclusive.
+/// Longest life of an assertion, in seconds. One that is made for exactly an hour, as the vendor's own SDKs do, passes
+/// only if the maker's clock is not ahead.
 const LIFE: i64 = 3600;
 
-/// Checks an assertion that was sent to `endpoint` and answers the id of its client. The assertion's `jti` is used up.
-pub(crate) fn check(auth: &mut Auth, assertion: &str, endpoint: &str, now: Stamp) -> Result<String, OauthError> {
+/// Checks an assertion that was sent to an endpoint, which goes by these URLs, and answers the id of its client. The
+/// assertion's `jti` is used up.
+pub(crate) fn check(auth: &mut Auth, assertion: &str, endpoints: &[String], now: Stamp) -> Result<String, OauthError> {
     let jwt = Jwt::parse(assertion).ok_or_else(|| OauthError::client("The parsing of the client_assertion failed."))?;
     if jwt.algorithm().is_none() {
         return Err(OauthError::client("The client_assertion JWT signature algorithm is invalid."));
@@ -30,7 +32,7 @@ pub(crate) fn check(auth: &mut Auth, assertion: &str, endpoint: &str, now: Stamp
         ));
     }
     check_signature(client, &jwt)?;
-    check_claims(&jwt, endpoint, now.seconds())?;
+    check_claims(&jwt, endpoints, now.seconds())?;
     use_up(client, &jwt, now.seconds())?;
     Ok(client.id.clone())
 }
@@ -56,19 +58,20 @@ fn check_signature(client: &Client, jwt: &Jwt) -> Result<(), OauthError> {
     if jwt.signed_by(key) { Ok(()) } else { Err(OauthError::client("The client_assertion signature is invalid.")) }
 }
 
-fn check_claims(jwt: &Jwt, endpoint: &str, now: i64) -> Result<(), OauthError> {
-    let complaint = if jwt.text("aud") != Some(endpoint) {
-        "The audience claim for client_assertion must be the endpoint invoked for the request."
-    } else {
-        match jwt.seconds("exp") {
-            None => "The client_assertion must contain the 'exp' claim as seconds since epoch.",
-            Some(exp) if exp <= now => "The client_assertion token is expired.",
-            Some(exp) if exp >= now + LIFE => "The client_assertion token has an expiration too far into the future.",
-            Some(_) if jwt.seconds("iat").is_some_and(|iat| iat > now) => {
-                "The client_assertion token must be issued before the current time."
-            }
-            Some(_) => return Ok(()),
+fn check_claims(jwt: &Jwt, endpoints: &[String], now: i64) -> Result<(), OauthError> {
+    if !endpoints.iter().any(|endpoint| jwt.text("aud") == Some(endpoint)) {
+        return Err(OauthError::client(
+            "The audience claim for client_assertion must be the endpoint invoked for the request.",
+        ));
+    }
+    let complaint = match jwt.seconds("exp") {
+        None => "The client_assertion must contain the 'exp' claim as seconds since epoch.",
+        Some(exp) if exp <= now => "The client_assertion token is expired.",
+        Some(exp) if exp > now + LIFE => "The client_assertion token has an expiration too far into the future.",
+        Some(_) if jwt.seconds("iat").is_some_and(|iat| iat > now) => {
+            "The client_assertion token must be issued before the current time."
         }
+        Some(_) => return Ok(()),
     };
     Err(OauthError::client(complaint))
 }

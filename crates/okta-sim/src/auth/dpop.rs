@@ -48,8 +48,8 @@ impl Nonces {
 #[derive(Debug)]
 pub(crate) struct Demand<'a> {
     pub method: &'a str,
-    /// The URL without query and fragment.
-    pub url: &'a str,
+    /// The URLs, without query and fragment, that `htu` may name.
+    pub urls: &'a [String],
     /// The access token that `ath` must belong to, at resources.
     pub token: Option<&'a str>,
     /// The thumbprint that the token is bound to, at resources.
@@ -105,7 +105,7 @@ fn check_claims(jwt: &Jwt, demand: &Demand<'_>, now: i64) -> Result<(), OauthErr
     if jwt.text("htm") != Some(demand.method) {
         return invalid("htm");
     }
-    if jwt.text("htu") != Some(demand.url) {
+    if !demand.urls.iter().any(|url| jwt.text("htu") == Some(url)) {
         return invalid("htu");
     }
     if jwt.text("jti").is_none_or(str::is_empty) {

@@ -9,7 +9,7 @@ use crate::clock::Stamp;
 /// Answers an introspection request of an authenticated client about a token of its own.
 pub(crate) fn introspect(
     auth: &mut Auth,
-    base: &str,
+    bases: &[String],
     form: &[(String, String)],
     now: Stamp,
 ) -> Result<Value, OauthError> {
@@ -20,8 +20,9 @@ pub(crate) fn introspect(
     if field("client_assertion_type") != Some(ASSERTION_TYPE) {
         return Err(OauthError::new(400, "invalid_request", "The client_assertion_type is invalid."));
     }
-    let endpoint = format!("{base}/oauth2/v1/introspect");
-    let client = assertion::check(auth, given, &endpoint, now)?;
+    let endpoints: Vec<String> = bases.iter().map(|base| format!("{base}/oauth2/v1/introspect")).collect();
+    let client = assertion::check(auth, given, &endpoints, now)?;
+    let base = bases.first().map_or("", String::as_str);
     let Some(token) = field("token") else {
         return Err(OauthError::new(400, "invalid_request", "The 'token' parameter is missing."));
     };
@@ -36,7 +37,7 @@ pub(crate) fn introspect(
                 "sub": t.client,
                 "aud": base,
                 "iss": base,
-                "iat": t.issued.seconds(),
+                "iat": t.since.seconds(),
                 "exp": t.expires.seconds(),
                 "token_type": if t.jkt.is_some() { "DPoP" } else { "Bearer" },
             })

@@ -42,13 +42,13 @@ impl ClientKey {
         static RSA: OnceLock<ClientKey> = OnceLock::new();
         match kind {
             KeyKind::Ec => Self::ec(),
-            KeyKind::Rsa => match RSA.get() {
-                Some(key) => Ok(key.clone()),
-                None => {
-                    let key = Self::rsa()?;
-                    Ok(RSA.get_or_init(|| key).clone())
+            KeyKind::Rsa => {
+                if let Some(key) = RSA.get() {
+                    return Ok(key.clone());
                 }
-            },
+                let key = Self::rsa()?;
+                Ok(RSA.get_or_init(|| key).clone())
+            }
         }
     }
 

@@ -27,7 +27,7 @@ use key::SigningKey;
 pub(crate) struct Issued {
     pub client: String,
     pub scopes: Vec<String>,
-    pub issued: Stamp,
+    pub since: Stamp,
     pub expires: Stamp,
     /// Thumbprint of the DPoP key that it is bound to.
     pub jkt: Option<String>,

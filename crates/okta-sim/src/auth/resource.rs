@@ -30,8 +30,8 @@ pub(crate) enum Denied {
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub method: &'a str,
-    /// The URL without query.
-    pub url: &'a str,
+    /// The URLs, without query, that a proof may name.
+    pub urls: &'a [String],
     pub authorization: Option<&'a str>,
     pub proofs: &'a [&'a str],
     /// Any one of these scopes will do.
@@ -90,7 +90,7 @@ fn with_token(auth: &mut Auth, call: &Call<'_>, token: &str, scheme: &'static st
                 )));
             }
             let demand =
-                Demand { method: call.method, url: call.url, token: Some(token), jkt: Some(jkt), nonce: false };
+                Demand { method: call.method, urls: call.urls, token: Some(token), jkt: Some(jkt), nonce: false };
             dpop::check(auth, call.proofs, &demand, call.now).map_err(deny)?;
         }
         (None, _) => {}

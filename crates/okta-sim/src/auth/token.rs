@@ -16,11 +16,11 @@ pub(crate) const TOKEN_LIFE: i64 = 3600;
 /// A request to the token endpoint.
 #[derive(Debug)]
 pub(crate) struct TokenRequest<'a> {
-    /// The org's address as the caller named it.
-    pub base: &'a str,
-    /// The form, in order.
+    /// The org's address as the caller named it; where that leaves room for doubt, all that it can mean.
+    pub bases: &'a [String],
+    /// The parameters of query string and body together: the vendor's Go SDK sends everything in the query string.
     pub form: &'a [(String, String)],
-    /// The query string, which must carry no credentials.
+    /// The query string, which must carry no client id and no secret.
     pub query: &'a [(String, String)],
     /// Whether an `Authorization` header was sent.
     pub authorization: bool,
@@ -34,12 +34,12 @@ pub(crate) fn issue(auth: &mut Auth, request: &TokenRequest<'_>) -> Result<Value
     let form = single_valued(request.form)?;
     check_grant(&form)?;
     check_credentials(&form, request)?;
-    let endpoint = format!("{}/oauth2/v1/token", request.base);
+    let endpoints: Vec<String> = request.bases.iter().map(|base| format!("{base}/oauth2/v1/token")).collect();
     let assertion = form.get("client_assertion").copied().unwrap_or("");
-    let client_id = assertion::check(auth, assertion, &endpoint, request.now)?;
+    let client_id = assertion::check(auth, assertion, &endpoints, request.now)?;
     let (dpop, granted) = check_client(auth, &client_id, form.get("scope").copied().unwrap_or(""))?;
     let jkt = if dpop == DpopMode::Required || !request.proofs.is_empty() {
-        let demand = Demand { method: "POST", url: &endpoint, token: None, jkt: None, nonce: true };
+        let demand = Demand { method: "POST", urls: &endpoints, token: None, jkt: None, nonce: true };
         Some(dpop::check(auth, request.proofs, &demand, request.now)?)
     } else {
         None
@@ -82,10 +82,7 @@ fn check_grant(form: &BTreeMap<&str, &str>) -> Result<(), OauthError> {
 fn check_credentials(form: &BTreeMap<&str, &str>, request: &TokenRequest<'_>) -> Result<(), OauthError> {
     let secret = form.contains_key("client_secret");
     let assertion = form.contains_key("client_assertion");
-    let in_query = request
-        .query
-        .iter()
-        .any(|(name, _)| matches!(name.as_str(), "client_id" | "client_secret" | "client_assertion"));
+    let in_query = request.query.iter().any(|(name, _)| matches!(name.as_str(), "client_id" | "client_secret"));
     let kinds = [secret, assertion, request.authorization, in_query];
     if kinds.into_iter().filter(|given| *given).count() > 1 {
         return Err(OauthError::new(
@@ -161,11 +158,12 @@ fn grant(
     jkt: Option<String>,
 ) -> Result<Value, OauthError> {
     let issued = request.now.seconds();
+    let base = request.bases.first().map_or("", String::as_str);
     let mut claims = json!({
         "ver": 1,
         "jti": format!("AT.{}", uuid::Uuid::new_v4().simple()),
-        "iss": request.base,
-        "aud": request.base,
+        "iss": base,
+        "aud": base,
         "sub": client,
         "cid": client,
         "iat": issued,
@@ -192,7 +190,7 @@ fn grant(
         Issued {
             client: client.to_owned(),
             scopes,
-            issued: request.now,
+            since: request.now,
             expires: request.now.plus_millis(TOKEN_LIFE * 1000),
             jkt,
             revoked: false,

@@ -82,7 +82,7 @@ impl State {
         let id = id_of(body)?;
         match self.apps.iter_mut().find(|app| app.id == id) {
             Some(app) => {
-                app.body = body.clone();
+                app.body.clone_from(body);
                 app.verbatim = true;
             }
             None => self.apps.push(App {

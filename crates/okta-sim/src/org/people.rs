@@ -214,13 +214,12 @@ impl Person {
 
     /// The User object as a tree: a loaded body with what has changed since laid over it.
     fn tree(&self, base: &str, type_id: &OktaId, form: Form, hidden: &[String]) -> Map<String, Value> {
-        let mut body = match &self.verbatim {
-            Some(body) => (**body).clone(),
-            None => {
-                let mut text = String::new();
-                self.write(&mut text, base, type_id, form, &[]);
-                serde_json::from_str(&text).unwrap_or_default()
-            }
+        let mut body = if let Some(body) = &self.verbatim {
+            (**body).clone()
+        } else {
+            let mut text = String::new();
+            self.write(&mut text, base, type_id, form, &[]);
+            serde_json::from_str(&text).unwrap_or_default()
         };
         let moment = |stamp: Option<Stamp>| stamp.map_or(Value::Null, |s| s.to_string().into());
         // A key that the loaded body did not have is added only once the person has changed (which takes the links).
@@ -350,16 +349,12 @@ impl People {
     /// login, which real ones cannot; the last one is found by it.
     pub fn load(&mut self, person: Person) -> u32 {
         let login = fold(&person.login());
-        let place = match self.by_id.get(&person.id) {
-            Some(place) => *place,
-            None => {
-                let place = self.end();
-                self.by_id.insert(person.id, place);
-                self.slots.push(None);
-                self.living += 1;
-                place
-            }
-        };
+        let place = self.by_id.get(&person.id).copied().unwrap_or_else(|| self.end());
+        if place == self.end() {
+            self.by_id.insert(person.id, place);
+            self.slots.push(None);
+            self.living += 1;
+        }
         if let Some(old) = self.at(place).map(Person::login) {
             self.release(&old, place);
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Behaviour of the org that a test or a demo may choose, also while it runs (admin port: `/switches`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own on the board
 pub struct Switches {
     /// Links of `/apps/{id}/users` repeat `expand`. Off is Okta before release 2026.08 (a known defect: clients that
     /// follow `next` verbatim get embedded users on the first page only), so that is what clients must cope with.
