@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use crate::{
     dpop::Dpop,
     error::OktaError,
+    feed::{LogFeed, News, Watch},
     governor::Governor,
     groups,
     http::{Http, Target},
@@ -92,6 +93,13 @@ impl OktaClient {
     #[must_use]
     pub fn clock_offset(&self) -> i64 {
         self.session.wire.clock.offset()
+    }
+
+    /// Reads what happened since the feed was read last, and moves it on. A failure leaves it where it was.
+    ///
+    /// Needs [`Scope::Logs`]. One call a poll unless more than a thousand events wait.
+    pub async fn news(&self, feed: &mut LogFeed, watch: &Watch) -> Result<News, Failure> {
+        feed.read(&self.session, watch).await
     }
 
     /// What `organisation` tells, in this crate's own errors.
@@ -200,20 +208,15 @@ impl Directory for OktaClient {
     fn people<'a>(&'a self, source: &'a PeopleSource) -> Pages<'a, Person> {
         let list = match source {
             PeopleSource::App(app) => Target::new(&["api", "v1", "apps", app, "users"]).map(|target| {
-                List {
-                    target,
-                    parameters: &[("limit", "500"), ("expand", "user")],
-                    full: 500,
-                    needs: &[Scope::Apps, Scope::Users],
-                }
-                .pages(&self.session, AppUser::person, |person: &Person| &person.id)
-            }),
-            PeopleSource::Org => Target::new(&["api", "v1", "users"]).map(|target| {
-                List { target, parameters: &[("limit", "200")], full: 200, needs: &[Scope::Users] }.pages(
+                List::new(target, 500, &[("expand", "user")], &[Scope::Apps, Scope::Users]).pages(
                     &self.session,
-                    User::person,
+                    AppUser::person,
                     |person: &Person| &person.id,
                 )
+            }),
+            PeopleSource::Org => Target::new(&["api", "v1", "users"]).map(|target| {
+                List::new(target, 200, &[], &[Scope::Users])
+                    .pages(&self.session, User::person, |person: &Person| &person.id)
             }),
             PeopleSource::Groups(named) => Ok(self.people_of_groups(named)),
         };

@@ -42,12 +42,7 @@ fn is_id(text: &str) -> bool {
 
 /// The list of a group's members. Okta recommends 200 a page.
 pub(crate) fn member_list(group: &str) -> Result<List, OktaError> {
-    Ok(List {
-        target: Target::new(&["api", "v1", "groups", group, "users"])?,
-        parameters: &[("limit", "200")],
-        full: 200,
-        needs: &[Scope::Groups],
-    })
+    Ok(List::new(Target::new(&["api", "v1", "groups", group, "users"])?, 200, &[], &[Scope::Groups]))
 }
 
 impl Session {
@@ -101,12 +96,8 @@ impl Session {
     /// Whether a person is in one of these groups, by the list of the person's own groups: current, and one call for
     /// up to 200 groups.
     pub(crate) async fn is_in_one_of(&self, person: &str, named: &[String]) -> Result<bool, Failure> {
-        let list = List {
-            target: Target::new(&["api", "v1", "users", person, "groups"])?,
-            parameters: &[("limit", "200")],
-            full: 200,
-            needs: &[Scope::Users],
-        };
+        let target = Target::new(&["api", "v1", "users", person, "groups"])?;
+        let list = List::new(target, 200, &[], &[Scope::Users]);
         let mut pages: Pages<'_, Group> = list.pages(self, |group: Group| Ok(group), |group| &group.id);
         while let Some(page) = pages.try_next().await? {
             if page.items.iter().any(|group| named.iter().any(|name| group.is(name))) {

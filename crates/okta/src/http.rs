@@ -230,7 +230,7 @@ impl Target {
     }
 
     /// The same with these query parameters added.
-    pub(crate) fn with(mut self, parameters: &[(&str, &str)]) -> Self {
+    pub(crate) fn with<V: AsRef<str>>(mut self, parameters: &[(&str, V)]) -> Self {
         let mut query = url::form_urlencoded::Serializer::new(self.query.take().unwrap_or_default());
         query.extend_pairs(parameters);
         self.query = Some(query.finish());

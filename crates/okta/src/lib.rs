@@ -12,8 +12,11 @@ mod client;
 mod clock;
 mod dpop;
 mod error;
+mod feed;
 mod governor;
 mod groups;
+#[cfg(test)]
+mod hostile;
 mod http;
 mod jws;
 pub mod key;
@@ -36,6 +39,7 @@ pub use self::{
     client::{OktaClient, Settings},
     dpop::Dpop,
     error::OktaError,
+    feed::{Change, LogFeed, News, Watch},
     governor::{Bucket, BucketView, Governor},
     org_url::{OrgUrl, OrgUrlError},
     pager::PageFault,

@@ -80,15 +80,15 @@ fn split_outside_quotes(text: &str, separator: char) -> (&str, &str) {
 /// Only path and query are taken from the link: its host is Okta's canonical one, which need not be the one we call, and
 /// a token must not follow a header to wherever it points. The path has to be that of the list. Our own parameters that
 /// the link lost are added again (until 2026.08 Okta lost `expand`); where it has them, its own win.
-pub(crate) fn graft(link: &str, list: &Target, own: &[(&str, &str)]) -> Option<Target> {
+pub(crate) fn graft(link: &str, list: &Target, own: &[(&'static str, String)]) -> Option<Target> {
     // The base serves links without a host only; nothing is ever called by it.
     let url = Url::parse("https://okta.invalid").ok()?.join(&list.path).ok()?.join(link).ok()?;
     if url.path() != list.path {
         return None;
     }
     let named: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    let missing: Vec<(&str, &str)> =
-        own.iter().filter(|(name, _)| !named.iter().any(|known| known == name)).copied().collect();
+    let missing: Vec<(&str, String)> =
+        own.iter().filter(|(name, _)| !named.iter().any(|known| known == name)).cloned().collect();
     let next = Target { path: list.path.clone(), query: url.query().map(str::to_owned) };
     Some(if missing.is_empty() { next } else { next.with(&missing) })
 }
@@ -132,11 +132,9 @@ mod tests {
         }
     }
 
-    const OWN: [(&str, &str); 2] = [("limit", "500"), ("expand", "user")];
-
     fn grafted(link: &str) -> Option<String> {
         let list = Target::new(&["api", "v1", "apps", "0oa1", "users"]).unwrap();
-        graft(link, &list, &OWN).map(|target| {
+        graft(link, &list, &[("limit", "500".to_owned()), ("expand", "user".to_owned())]).map(|target| {
             assert_eq!(target.path, list.path);
             target.query.unwrap()
         })

@@ -86,7 +86,7 @@ pub(crate) struct List {
     /// The list, without its query.
     pub(crate) target: Target,
     /// Our own parameters, which every page has to be asked for with.
-    pub(crate) parameters: &'static [(&'static str, &'static str)],
+    pub(crate) parameters: Vec<(&'static str, String)>,
     /// Entries of a full page.
     pub(crate) full: usize,
     /// What it needs.
@@ -107,6 +107,13 @@ struct Walk<'a> {
 }
 
 impl List {
+    /// A list with whole pages of `full` entries and these further parameters.
+    pub(crate) fn new(target: Target, full: usize, more: &[(&'static str, &str)], needs: &'static [Scope]) -> Self {
+        let mut parameters = vec![("limit", full.to_string())];
+        parameters.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        Self { target, parameters, full, needs }
+    }
+
     /// Walks the list. Each page is decoded as `W`, turned into entries by `convert`, and handed on before the next one is
     /// asked for; nothing is collected.
     ///
@@ -121,7 +128,7 @@ impl List {
         W: DeserializeOwned + Send + 'a,
         T: Send + 'a,
     {
-        let first = self.target.clone().with(self.parameters);
+        let first = self.target.clone().with(&self.parameters);
         let walk = Walk {
             session,
             list: self,
@@ -179,7 +186,7 @@ impl Walk<'_> {
             Links::Unreadable => return Err(PageFault::LinkUnreadable),
             Links::Next(link) => link,
         };
-        let next = link::graft(&link, &self.list.target, self.list.parameters).ok_or(PageFault::LinkElsewhere)?;
+        let next = link::graft(&link, &self.list.target, &self.list.parameters).ok_or(PageFault::LinkElsewhere)?;
         if self.asked.contains(&self.hasher.hash_one(next.query.as_deref())) {
             return Err(PageFault::Loop);
         }

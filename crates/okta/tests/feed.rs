@@ -1,0 +1,140 @@
+//! The System Log as a hint: what happened is told once, soon, and without gaps.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
+
+mod common;
+
+use common::{app, org, settings};
+use engine::{directory::Directory, failure::Class};
+use jiff::Timestamp;
+use okta::{Governor, LogFeed, News, OktaClient, Scope, Watch};
+use okta_sim::{OktaSim, Options, Role};
+use serde_json::json;
+
+/// A client that may read the log, an organisation whose clock stands some minutes after everything that was set up,
+/// and a feed that begins there.
+async fn feed() -> (OktaSim, OktaClient, LogFeed, Watch) {
+    let sim = org(Options::with_people(20, 7)).await;
+    sim.org().clock().advance_millis(600_000);
+    let mut settings = settings(&sim);
+    settings.scopes = vec![Scope::Logs];
+    let okta = OktaClient::new(settings, Governor::new()).unwrap();
+    okta.organisation(&app(&sim)).await.unwrap();
+    let watch = Watch { app: Some(sim.ready().app_id), groups: false };
+    let begin = Timestamp::from_millisecond(sim.org().clock().now().millis()).unwrap();
+    (sim, okta, LogFeed::since(begin), watch)
+}
+
+/// Persons and events of a poll, a moment later.
+async fn poll(sim: &OktaSim, okta: &OktaClient, feed: &mut LogFeed, watch: &Watch) -> Vec<(String, String)> {
+    sim.org().clock().advance_millis(15_000);
+    // The client learns the time from an answer.
+    okta.organisation(&app(sim)).await.unwrap();
+    let news = okta.news(feed, watch).await.unwrap();
+    assert_eq!(news.full_pass, None);
+    news.changes.into_iter().map(|change| (change.person, change.event)).collect()
+}
+
+fn told(person: &str, event: &str) -> (String, String) {
+    (person.to_owned(), event.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_of_a_person_is_told_once() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, []);
+
+    sim.org().suspend(&ids[0]).unwrap();
+    sim.org().unassign(&sim.ready().app_id, &ids[1]).unwrap();
+    let found = poll(&sim, &okta, &mut feed, &watch).await;
+    let expected = [told(&ids[0], "user.lifecycle.suspend"), told(&ids[1], "application.user_membership.remove")];
+    assert_eq!(found, expected);
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, [], "told twice");
+
+    sim.org().deactivate(&ids[2]).unwrap();
+    sim.org().update_profile(&ids[3], &json!({"department": "Night"})).unwrap();
+    let found = poll(&sim, &okta, &mut feed, &watch).await;
+    assert!(found.iter().any(|(person, _)| *person == ids[2]), "{found:?}");
+    assert!(found.contains(&told(&ids[3], "user.account.update_profile")), "{found:?}");
+
+    // A restart knows the position only: what is told again does no harm, nothing is left out.
+    let mut again = LogFeed::since(feed.position());
+    sim.org().unsuspend(&ids[0]).unwrap();
+    let found = poll(&sim, &okta, &mut again, &watch).await;
+    assert!(found.contains(&told(&ids[0], "user.lifecycle.unsuspend")), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_arrive_late_and_out_of_order_are_told_as_well() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    sim.org().switch(|switches| {
+        switches.log_delay_millis = 20_000;
+        switches.log_out_of_order = true;
+    });
+    let mut found = Vec::new();
+    for id in &ids[..6] {
+        sim.org().suspend(id).unwrap();
+        found.extend(poll(&sim, &okta, &mut feed, &watch).await);
+    }
+    for _ in 0..4 {
+        found.extend(poll(&sim, &okta, &mut feed, &watch).await);
+    }
+    found.sort();
+    let mut expected: Vec<_> = ids[..6].iter().map(|id| told(id, "user.lifecycle.suspend")).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_apps_are_of_no_account_and_our_own_app_is() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    let other = sim.org().create_saml_app("Another");
+    sim.org().assign(&other, &ids[0], None).unwrap();
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, []);
+
+    let group = sim.org().create_group("Night shift").unwrap();
+    sim.org().assign_group(&sim.ready().app_id, &group).unwrap();
+    sim.org().clock().advance_millis(15_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let news = okta.news(&mut feed, &watch).await.unwrap();
+    assert!(news.full_pass.unwrap().contains("group.application_assignment.add"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_was_left_for_long_asks_for_a_full_pass() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    sim.org().clock().advance_millis(31 * 60_000);
+    // Okta's token outlives this; the client learns the time.
+    okta.organisation(&app(&sim)).await.unwrap();
+    let before = okta.calls();
+    let News { changes, full_pass } = okta.news(&mut feed, &watch).await.unwrap();
+    assert!(changes.is_empty() && full_pass.unwrap().contains("30 minutes"));
+    assert_eq!(okta.calls(), before, "nothing is read that the full pass reads anyway");
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, [], "goes on from now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_leaves_the_feed_where_it_was_and_names_scope_or_role() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    sim.org().suspend(&ids[0]).unwrap();
+    sim.org().clock().advance_millis(15_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let position = feed.position();
+    sim.org().set_role(Role::None);
+    let failure = okta.news(&mut feed, &watch).await.unwrap_err();
+    assert_eq!((failure.class, failure.reason), (Class::Permission, "AdminRoleMissing"));
+    assert_eq!(feed.position(), position);
+    sim.org().set_role(Role::ReadOnlyAdmin);
+    let found = poll(&sim, &okta, &mut feed, &watch).await;
+    assert_eq!(found, [told(&ids[0], "user.lifecycle.suspend")]);
+
+    sim.org().set_scopes(&["okta.apps.read", "okta.users.read"]);
+    let okta = common::client(&sim);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let failure = okta.news(&mut LogFeed::since(Timestamp::now()), &watch).await.unwrap_err();
+    assert_eq!((failure.class, failure.reason), (Class::Permission, "ScopeMissing"), "{failure}");
+    assert!(failure.remedy.contains("okta.logs.read"));
+}
