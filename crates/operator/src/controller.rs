@@ -118,6 +118,10 @@ fn observe(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Co
         Ok(watcher::Event::InitDone) => {
             readiness.cleared(OBSTACLE);
             readiness.role(Role::Leading);
+            let there = context.watched.state().iter().filter_map(|object| object.uid()).collect();
+            for gone in context.records.keep(&there) {
+                context.metrics.forget(&gone);
+            }
         }
         Ok(watcher::Event::Delete(object)) => {
             let meta = object.meta();

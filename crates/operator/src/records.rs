@@ -9,7 +9,10 @@ use std::{
 use api::OktaUserSyncStatus;
 use engine::roster::Roster;
 
-use crate::resolve::{Clients, Print};
+use crate::{
+    metrics::Resource,
+    resolve::{Clients, Print},
+};
 
 /// What is known of one resource.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub struct Record {
     pub approval: Option<String>,
     /// Failures in a row.
     pub failures: u32,
+    /// Its name in metrics.
+    pub shown_as: Option<Resource>,
 }
 
 /// All records, by uid, so that a resource made anew under an old name starts from nothing.
@@ -64,6 +69,16 @@ impl Records {
         state.records.remove(uid);
         state.touched.remove(uid);
         state.undecodable.remove(uid);
+    }
+
+    /// Forgets all resources that are not `there` any more (their deletion may not have been seen); answers their names in
+    /// metrics.
+    pub fn keep(&self, there: &HashSet<String>) -> Vec<Resource> {
+        let mut state = self.state();
+        state.touched.retain(|uid| there.contains(uid));
+        state.undecodable.retain(|uid| there.contains(uid));
+        let gone: Vec<String> = state.records.keys().filter(|uid| !there.contains(*uid)).cloned().collect();
+        gone.iter().filter_map(|uid| state.records.remove(uid)?.shown_as).collect()
     }
 
     /// Notes that a Secret of the resource was written.
@@ -109,5 +124,16 @@ mod tests {
         assert_eq!((records.decodable("1", false), records.decodable("1", true)), (1, 0));
         records.forget("1");
         assert_eq!(records.take("1").failures, 0);
+    }
+
+    #[test]
+    fn who_is_gone_unseen_is_forgotten_with_its_metrics() {
+        let records = Records::default();
+        let named = |name: &str| Resource { namespace: "home".into(), name: name.into() };
+        for name in ["a", "b"] {
+            records.put(name, Record { failures: 1, shown_as: Some(named(name)), ..Record::default() });
+        }
+        assert_eq!(records.keep(&["b".to_owned()].into()), [named("a")]);
+        assert_eq!((records.take("a").failures, records.take("b").failures), (0, 1));
     }
 }
