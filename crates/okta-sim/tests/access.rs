@@ -17,6 +17,8 @@ async fn without_a_credential_nothing_is_told() {
     let wrong = org.http.get(org.url("/api/v1/users")).header("Authorization", "SSWS 00nonsense").send().await.unwrap();
     let (status, code, _) = refusal(wrong).await;
     assert_eq!((status, code.as_str()), (401, "E0000011"));
+    let glued = org.http.get(org.url("/api/v1/users")).header("Authorization", format!("SSWS{}", org.ready.ssws));
+    assert_eq!(glued.send().await.unwrap().status(), 200, "as the vendor's Python SDK writes it");
     let token = org.token("okta.users.read").await;
     let nowhere = org.get(&token, "/api/v1/nowhere").await;
     assert_eq!(refusal(nowhere).await.1, "E0000008");

@@ -39,21 +39,34 @@ pub(crate) struct Call<'a> {
     pub now: Stamp,
 }
 
+/// The credential after a scheme, with or without a blank between: the vendor's Python SDK leaves it out, and is
+/// understood.
+fn after_scheme<'a>(authorization: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, tail) = authorization.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then(|| tail.trim())
+}
+
 /// Finds out who calls.
 pub(crate) fn authorise(auth: &mut Auth, call: &Call<'_>) -> Result<Caller, Denied> {
-    let Some((scheme, credential)) = call.authorization.and_then(|a| a.split_once(' ')) else {
-        return Err(Denied::Api(Refusal::invalid_session()));
-    };
-    let credential = credential.trim();
-    match scheme.to_ascii_lowercase().as_str() {
-        "ssws" if credential == auth.ssws => {
-            Ok(Caller { name: "ssws".to_owned(), client: None, view: Role::SuperAdmin.view(), may_write: true })
+    let given = call.authorization.unwrap_or("").trim();
+    if let Some(token) = after_scheme(given, "SSWS") {
+        if token == auth.ssws {
+            return Ok(Caller {
+                name: "ssws".to_owned(),
+                client: None,
+                view: Role::SuperAdmin.view(),
+                may_write: true,
+            });
         }
-        "ssws" => Err(Denied::Api(Refusal::new(401, "E0000011", "Invalid token provided"))),
-        "bearer" => with_token(auth, call, credential, "Bearer"),
-        "dpop" => with_token(auth, call, credential, "DPoP"),
-        _ => Err(Denied::Api(Refusal::invalid_session())),
+        return Err(Denied::Api(Refusal::new(401, "E0000011", "Invalid token provided")));
     }
+    if let Some(token) = after_scheme(given, "Bearer") {
+        return with_token(auth, call, token, "Bearer");
+    }
+    if let Some(token) = after_scheme(given, "DPoP") {
+        return with_token(auth, call, token, "DPoP");
+    }
+    Err(Denied::Api(Refusal::invalid_session()))
 }
 
 fn with_token(auth: &mut Auth, call: &Call<'_>, token: &str, scheme: &'static str) -> Result<Caller, Denied> {
