@@ -163,12 +163,9 @@ impl LogFeed {
             *self = Self::since(now);
             return Ok(News::full(format!("the System Log was not read for more than {} minutes", GAP.as_mins())));
         }
-        let events = match self.fetch(session, watch, now).await? {
-            Some(events) => events,
-            None => {
-                *self = Self::since(now);
-                return Ok(News::full(format!("more than {MOST} events wait in the System Log")));
-            }
+        let Some(events) = self.fetch(session, watch, now).await? else {
+            *self = Self::since(now);
+            return Ok(News::full(format!("more than {MOST} events wait in the System Log")));
         };
         let fresh: Vec<Event> = events.into_iter().filter(|event| !self.seen.contains_key(&event.uuid)).collect();
         self.advance(now, &fresh);
@@ -295,7 +292,7 @@ mod tests {
         serde_json::from_value::<LogEvent>(value).unwrap().checked().ok().unwrap()
     }
 
-    fn about(kind: &str, targets: Value) -> Event {
+    fn about(kind: &str, targets: &Value) -> Event {
         event(json!({"uuid": "u", "published": "2026-01-01T00:00:00.000Z", "version": 0, "eventType": kind,
                      "outcome": {"result": "SUCCESS", "reason": null}, "target": targets}))
     }
@@ -330,7 +327,7 @@ mod tests {
             ("application.lifecycle.deactivate", other, app.clone(), Meaning::Nothing),
             ("user.session.start", user, app, Meaning::Nothing),
         ] {
-            assert_eq!(about(kind, targets).meaning(&watch), meaning, "{kind} {watch:?}");
+            assert_eq!(about(kind, &targets).meaning(&watch), meaning, "{kind} {watch:?}");
         }
     }
 
@@ -358,7 +355,7 @@ mod tests {
         let events: Vec<Event> = ["user.lifecycle.suspend", "user.account.update_profile", "user.lifecycle.unsuspend"]
             .iter()
             .enumerate()
-            .map(|(at, kind)| about(kind, json!([{"id": format!("00u{}", at % 2), "type": "User"}])))
+            .map(|(at, kind)| about(kind, &json!([{"id": format!("00u{}", at % 2), "type": "User"}])))
             .collect();
         let news = News::of(&events, &Watch::default());
         let told: Vec<(&str, &str)> = news.changes.iter().map(|c| (c.person.as_str(), c.event.as_str())).collect();

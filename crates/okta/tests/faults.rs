@@ -215,7 +215,7 @@ async fn p14_a_real_bucket_is_never_overdrawn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_token_endpoint_pass_or_are_told() {
     #[rustfmt::skip]
-    let table: [(Value, Option<u64>, Option<(Class, &str)>); 8] = [
+    let table = [
         (json!({"status": {"status": 503}}), Some(1), None),
         (json!("dropConnection"), Some(1), None),
         (json!({"rateLimited": {"resetIn": 1}}), Some(1), None),
