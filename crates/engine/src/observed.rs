@@ -33,6 +33,8 @@ pub struct Observed {
     accounts: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Locks in force that are this resource's, by the user name that they target.
     locks: HashMap<String, Vec<Lock>>,
+    /// User names that a lock of somebody else targets: SCIM, an administrator, another resource.
+    locked_by_others: HashMap<String, String>,
 }
 
 impl Observed {
@@ -91,12 +93,22 @@ impl Observed {
         self.users.insert(name, Row { ownership, digest, drifted });
     }
 
-    /// Adds one lock, if it is ours and in force.
+    /// Adds one lock, if it is in force and targets a user.
     pub fn note_lock(&mut self, lock: Lock, policy: &Policy, now: jiff::Timestamp) {
-        let ours = lock.ours.as_ref().is_some_and(|m| m.owner == policy.owner && m.org_url == policy.org_url);
-        if ours && lock.in_force(now) {
-            self.locks.entry(lock.user.clone()).or_default().push(lock);
+        if lock.user.is_empty() || !lock.in_force(now) {
+            return;
         }
+        if lock.ours.as_ref().is_some_and(|mark| mark.owner == policy.owner && mark.org_url == policy.org_url) {
+            self.locks.entry(lock.user.clone()).or_default().push(lock);
+        } else {
+            self.locked_by_others.insert(lock.user, lock.name);
+        }
+    }
+
+    /// Name of a lock in force on that user name that is not ours.
+    #[must_use]
+    pub fn locked_by_others(&self, user: &str) -> Option<&str> {
+        self.locked_by_others.get(user).map(String::as_str)
     }
 
     /// The user of that name.

@@ -16,7 +16,7 @@ pub enum Ownership {
         /// Okta id.
         okta_id: String,
     },
-    /// Of another resource of this product, or of this one for another organisation.
+    /// Of another resource of this product (its `namespace/name`), or of this one for another organisation.
     OtherResource(String),
     /// A bot, a system user, or the very user that this operator is.
     System,
@@ -58,7 +58,7 @@ pub fn of(user: &User, policy: &Policy, cluster: &ClusterFacts) -> Ownership {
         return Ownership::Ours { okta_id: okta_id.to_owned() };
     }
     if !owner.is_empty() {
-        return Ownership::OtherResource(format!("{owner} of {org}"));
+        return Ownership::OtherResource(owner.to_owned());
     }
     if written_as_okta {
         return Ownership::Origin(origin.to_owned());

@@ -109,6 +109,7 @@ impl Pass<'_> {
             roster: self.roster.clone(),
             changes: Vec::new(),
             writes: 0,
+            overlaps: std::collections::BTreeMap::new(),
         }
     }
 
@@ -214,6 +215,7 @@ impl Pass<'_> {
 
     fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
         report.counts = plan.counts;
+        report.overlaps = std::mem::take(&mut plan.overlaps);
         if people.read == Read::Complete {
             report.roster = std::mem::take(&mut plan.roster);
         }

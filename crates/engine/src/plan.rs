@@ -1,6 +1,8 @@
 //! The plan: from what is wished ([`People`]) and what is there ([`Observed`]) to what would have to be done. A pure
 //! function; what of it may happen is decided by [`crate::guard`], and how by [`crate::apply`].
 
+use std::collections::BTreeMap;
+
 use api::{
     spec::{RemovalAction, Returning, Suspended},
     status::UserCounts,
@@ -133,6 +135,8 @@ pub struct Plan {
     pub counts: UserCounts,
     /// Who has which account if the plan succeeds.
     pub roster: Roster,
+    /// How many of our people another resource has the users of, by its owner label.
+    pub overlaps: BTreeMap<String, i64>,
 }
 
 /// What a plan is made from.
@@ -211,6 +215,9 @@ impl Situation<'_> {
                 self.existing(okta_id, name, suspended, UpdateKind::Adopted, plan);
             }
             Some((ownership, _)) => {
+                if let Ownership::OtherResource(owner) = ownership {
+                    *plan.overlaps.entry(owner.clone()).or_default() += 1;
+                }
                 let (message, remedy) = ownership.conflict();
                 plan.counts.conflicts += 1;
                 plan.obstacles.push(Obstacle {
@@ -227,6 +234,17 @@ impl Situation<'_> {
     /// that is made again revives them.
     fn newcomer(&self, okta_id: &str, name: &str, suspended: bool, plan: &mut Plan) {
         if suspended {
+            return;
+        }
+        if let Some(lock) = self.observed.locked_by_others(name) {
+            // SCIM deletes a user and locks the name for good; making it again would be fighting over it.
+            plan.counts.conflicts += 1;
+            plan.obstacles.push(Obstacle {
+                class: Class::Conflict,
+                user: name.to_owned(),
+                message: format!("{name} gets no account, because the lock {lock}, which is not ours, targets that user name"),
+                remedy: format!("find out who made the lock (tctl get locks; Teleport's SCIM locks whom it disables), and take it away with tctl rm locks/{lock} if the person shall get in"),
+            });
             return;
         }
         let mut lift = Vec::new();

@@ -1,5 +1,7 @@
 //! What is said about a pass: the one value that status, command line, logs and metrics are made from (P17).
 
+use std::collections::BTreeMap;
+
 use api::status::{MAX_ERRORS, Memory, PendingPlan, Problem, UserCounts};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -139,6 +141,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// Calls that wrote (or tried to write) to Teleport.
     pub writes: u64,
+    /// How many people of this scope another resource has the users of, by its `namespace/name`: for a word to both.
+    pub overlaps: BTreeMap<String, i64>,
 }
 
 impl Report {

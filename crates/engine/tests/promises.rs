@@ -9,6 +9,7 @@ use api::spec::{Adopt, Mode, OnSpecChange, RemovalAction, Returning, Suspended};
 use engine::{
     cluster::{ConnectorLookup, OriginMode},
     failure::{Class, Failure, Side},
+    lock::Lock,
     person::PersonStatus,
     report::{Outcome, Read},
     user::{ConnectorRef, User},
@@ -206,6 +207,44 @@ async fn p06_what_is_not_ours_is_never_touched() {
     (0..5).for_each(|n| world.deactivate(&id(n)));
     world.pass().await;
     assert_eq!(world.user_names().len(), 8);
+}
+
+// observed.rs, `note_lock`; plan.rs, `newcomer`: the lock of somebody else.
+#[tokio::test]
+async fn p06_a_lock_of_somebody_else_is_neither_lifted_nor_fought_over() {
+    let mut world = World::imported(3).await;
+    // SCIM disables a person whom Okta's list still shows: it deletes the user and locks the name for good.
+    {
+        let mut teleport = world.teleport();
+        teleport.users.remove(&name(0));
+        let lock = Lock {
+            name: "scim-lock".into(),
+            user: name(0),
+            message: "disabled".into(),
+            expires: None,
+            created: None,
+            ours: None,
+        };
+        teleport.locks.insert(lock.name.clone(), lock);
+        teleport.enforced.insert("scim-lock".into());
+    }
+    let report = world.pass().await;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    assert!(
+        report.problems.iter().any(|p| p.user == name(0) && p.remedy.contains("scim-lock")),
+        "{:?}",
+        report.problems
+    );
+}
+
+#[tokio::test]
+async fn two_resources_over_the_same_people_are_told_of_each_other() {
+    let mut world = World::with_people(2);
+    let labels = [("usersync.dev/owner".to_owned(), "ns/other".to_owned()), ("okta/org".into(), world::ORG_URL.into())];
+    world.foreign_user(User { labels: labels.into(), ..local_user(&name(0)) });
+    let report = world.pass().await;
+    assert_eq!(report.overlaps, [("ns/other".to_owned(), 1)].into());
+    assert_eq!((report.counts.created, report.counts.conflicts), (1, 1));
 }
 
 // people.rs, `judge`: the exclusion; plan.rs, `account`: the exclusion.
