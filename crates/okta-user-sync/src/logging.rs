@@ -14,7 +14,8 @@ use crate::exit::Stop;
 pub fn start(cli: &Cli) -> Result<(), Stop> {
     let level = cli.logging.log_level.as_deref().unwrap_or(match cli.command {
         Command::Operator(_) => "info",
-        _ => "warn",
+        // A client of Kubernetes reports every attempt of a wait as an error.
+        _ => "warn,kube_client=off",
     });
     let filter = EnvFilter::try_new(level).map_err(|e| {
         Stop::bad_input(

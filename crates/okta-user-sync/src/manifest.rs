@@ -18,7 +18,7 @@ pub struct Manifests {
     pub resource: OktaUserSync,
     /// The Secrets.
     pub secrets: MapSecrets,
-    /// Objects that were left aside, as `Kind namespace/name`.
+    /// Objects that were left aside, as `Kind namespace/name`, or `Kind name` if they name no namespace.
     pub ignored: Vec<String>,
 }
 
@@ -82,6 +82,7 @@ impl Found {
             }
             return Ok(());
         }
+        let own_namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).map(|of| format!("{of}/"));
         let (of, name) = identity(&mut object, namespace);
         match (version.as_str(), kind.as_str()) {
             ("usersync.dev/v1alpha1", "OktaUserSync") => self.resources.push(object),
@@ -99,7 +100,7 @@ impl Found {
                     self.secrets.insert(&of, &name, &key, bytes);
                 }
             }
-            _ => self.ignored.push(format!("{kind} {of}/{name}")),
+            _ => self.ignored.push(format!("{kind} {}{name}", own_namespace.unwrap_or_default())),
         }
         Ok(())
     }
@@ -161,7 +162,7 @@ fn choose(file: &str, resources: Vec<Value>, pick: Pick<'_>) -> Result<Value, St
 }
 
 /// Decodes the resource, with the defaults that the API server would fill in, and holds it against its schema.
-fn decode(file: &str, object: Value) -> Result<OktaUserSync, Stop> {
+fn decode(file: &str, mut object: Value) -> Result<OktaUserSync, Stop> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let place = format!("{file}: OktaUserSync {name}");
     if name.is_empty() {
@@ -173,14 +174,23 @@ fn decode(file: &str, object: Value) -> Result<OktaUserSync, Stop> {
             "mend the file; `kubectl explain ous.spec` or docs/reference.md tell each field",
         )
     };
-    let unknown = schema::unknown_fields(&object);
-    if !unknown.is_empty() {
-        return Err(broken(unknown));
+    prune(&mut object);
+    let misshapen = schema::misshapen(&object);
+    if !misshapen.is_empty() {
+        return Err(broken(misshapen));
     }
     let resource: OktaUserSync = serde_json::from_value(object).map_err(|e| broken(vec![e.to_string()]))?;
     let whole = serde_json::to_value(&resource).map_err(|e| broken(vec![e.to_string()]))?;
     let faults = schema::faults(&whole);
     if faults.is_empty() { Ok(resource) } else { Err(broken(faults)) }
+}
+
+/// Takes away fields that are null, as the API server does before it fills in defaults.
+fn prune(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(prune);
+    }
 }
 
 fn first_line(text: &str) -> &str {
@@ -220,7 +230,7 @@ stringData: { pem: fresh }
         let all = read(&format!("---\n{RESOURCE}---\n{SECRET}---\n# nothing here\n---\n{other}")).unwrap();
         assert_eq!(all.resource.metadata.namespace.as_deref(), Some("default"));
         assert_eq!(all.resource.spec.users.roles, ["okta-requester"]);
-        assert_eq!(all.ignored, ["Namespace default/default"]);
+        assert_eq!(all.ignored, ["Namespace default"]);
         for (key, expected) in [("pem", "fresh"), ("identity", "new")] {
             let bytes = all.secrets.get("default", "key", key).await.unwrap();
             assert_eq!(bytes.expose_secret(), expected.as_bytes(), "{key}");
@@ -254,7 +264,7 @@ stringData: { pem: fresh }
             (&RESOURCE.replace("v1alpha1", "v1"), "version usersync.dev/v1, which is not known"),
             (&RESOURCE.replace("name: acme", "labels: {}"), "has no metadata.name"),
             (&RESOURCE.replace("orgURL", "orgUrl"), "unknown field spec.okta.orgUrl"),
-            (&RESOURCE.replace("clientID: 0oa1api2services3app,", ""), "missing field `clientID`"),
+            (&RESOURCE.replace("clientID: 0oa1api2services3app,", ""), "spec.okta: clientID is missing"),
             (&RESOURCE.replace("0oa1api2services3app", "0oa1"), "okta.clientID must be 0oa"),
             (&SECRET.replace("b2xk", "'%%'"), "Secret default/key: data.pem is not base64"),
         ];

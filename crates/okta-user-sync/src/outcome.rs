@@ -141,7 +141,7 @@ fn sides(report: &Report) -> String {
         },
     );
     table.add_row(["Okta", &organisation]).add_row(["Teleport", &cluster]);
-    table.to_string()
+    lines(&table)
 }
 
 fn changes(changes: &[Change]) -> String {
@@ -165,7 +165,7 @@ fn changes(changes: &[Change]) -> String {
             ]);
         }
     }
-    table.to_string()
+    lines(&table)
 }
 
 fn or_none(value: &str) -> &str {
@@ -194,7 +194,7 @@ fn counts(report: &Report) -> String {
     let shown: Vec<_> = all.iter().enumerate().filter(|(i, (_, n))| *i < 2 || *n != 0).map(|(_, pair)| pair).collect();
     let mut table = plain();
     table.set_header(shown.iter().map(|(name, _)| *name)).add_row(shown.iter().map(|(_, n)| n.to_string()));
-    table.to_string()
+    lines(&table)
 }
 
 fn held(plan: &api::status::PendingPlan) -> String {
@@ -217,7 +217,12 @@ fn problems(report: &Report) -> String {
         table.add_row([&problem.class, &problem.user, &problem.message, &problem.remedy]);
     }
     let left = report.problem_count.saturating_sub(report.problems.len());
-    if left > 0 { format!("{table}\n  … and {left} more") } else { table.to_string() }
+    if left > 0 { format!("{}\n  … and {left} more", lines(&table)) } else { lines(&table) }
+}
+
+/// The table's lines, without the blanks that it ends them with.
+fn lines(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn plain() -> Table {

@@ -9,18 +9,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
-/// Fields of `object` that the schema does not know, one sentence each. `kubectl apply` refuses them as well.
-pub fn unknown_fields(object: &Value) -> Vec<String> {
+/// What in `object`, as it was written, does not have the shape of the schema: fields that it does not know, values of
+/// another type, fields that are missing, words that are none of those allowed; one sentence each. `kubectl apply` refuses
+/// all of these.
+pub fn misshapen(object: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     each(object, |schema, path, value| {
-        let (Some(known), Some(fields)) = (&schema.properties, value.as_object()) else { return };
-        let open = schema.additional_properties.is_some() || schema.x_kubernetes_preserve_unknown_fields == Some(true);
-        faults.extend(
-            fields
-                .keys()
-                .filter(|key| !open && !known.contains_key(*key))
-                .map(|key| format!("unknown field {}", join(path, key))),
-        );
+        let say = |what: String| format!("{path}: {what}");
+        let wrong = wrong_type(schema, value).or_else(|| wrong_word(schema, value));
+        faults.extend(wrong.into_iter().map(say));
+        faults.extend(unknown(schema, value).map(|key| format!("unknown field {}", join(path, key))));
+        faults.extend(missing(schema, value).into_iter().map(say));
     });
     faults
 }
@@ -73,6 +72,34 @@ fn walk(schema: &JSONSchemaProps, path: &str, value: &Value, visit: &mut impl Fn
     }
 }
 
+/// Keys that the schema does not know.
+fn unknown<'a>(schema: &'a JSONSchemaProps, value: &'a Value) -> impl Iterator<Item = &'a String> {
+    let open = schema.additional_properties.is_some() || schema.x_kubernetes_preserve_unknown_fields == Some(true);
+    let known = schema.properties.as_ref().filter(|_| !open);
+    let keys = value.as_object().into_iter().flat_map(|fields| fields.keys());
+    keys.filter(move |key| known.is_some_and(|known| !known.contains_key(*key)))
+}
+
+fn wrong_type(schema: &JSONSchemaProps, value: &Value) -> Option<String> {
+    let wanted = schema.type_.as_deref()?;
+    let fits = match wanted {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        _ => true,
+    };
+    (!fits).then(|| format!("{value} is not of type {wanted}"))
+}
+
+fn wrong_word(schema: &JSONSchemaProps, value: &Value) -> Option<String> {
+    let allowed = schema.enum_.as_ref()?;
+    let words: Vec<String> = allowed.iter().map(|word| word.0.to_string()).collect();
+    (!allowed.iter().any(|word| word.0 == *value)).then(|| format!("{value} is none of {}", words.join(", ")))
+}
+
 fn missing(schema: &JSONSchemaProps, value: &Value) -> Vec<String> {
     let has = |key: &String| value.get(key).is_some_and(|v| !v.is_null());
     schema.required.iter().flatten().filter(|key| !has(key)).map(|key| format!("{key} is missing")).collect()
@@ -97,11 +124,6 @@ fn text_bounds(schema: &JSONSchemaProps, text: &str) -> Vec<String> {
         && evaluate("self.matches(pattern)", &[("self", text.into()), ("pattern", pattern.as_str().into())]) != Ok(true)
     {
         faults.push(format!("{text:?} does not match {pattern}"));
-    }
-    if let Some(allowed) = &schema.enum_
-        && !allowed.iter().any(|word| word.0 == text)
-    {
-        faults.push(format!("{text:?} is none of the values allowed"));
     }
     faults
 }
@@ -217,8 +239,25 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_nobody_knows_is_named_with_its_path() {
-        let object = json!({ "spec": { "okta": { "orgUrl": "https://acme.okta.com" }, "users": {} } });
-        assert_eq!(unknown_fields(&object), ["unknown field spec.okta.orgUrl"]);
+    fn what_has_another_shape_is_named_with_its_path() {
+        let object = json!({ "spec": {
+            "okta": { "orgUrl": "https://acme.okta.com", "clientID": "0oa1api2services3app" },
+            "interval": 10,
+            "mode": "Observe",
+            "users": { "roles": "okta-requester" },
+        } });
+        let expected = [
+            "spec.interval: 10 is not of type string",
+            "spec.mode: \"Observe\" is none of \"Enforce\", \"Preview\"",
+            "unknown field spec.okta.orgUrl",
+            "spec.okta: orgURL is missing",
+            "spec.users.roles: \"okta-requester\" is not of type array",
+        ];
+        let mut faults = misshapen(&object);
+        faults.sort_unstable();
+        for fault in expected {
+            assert!(faults.iter().any(|f| f == fault), "{fault:?} not in {faults:#?}");
+        }
+        assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     }
 }

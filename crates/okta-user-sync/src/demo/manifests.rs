@@ -61,7 +61,7 @@ mod tests {
             Manifests::read("examples/quickstart.yaml", QUICKSTART, Pick { name: None, namespace: "default" }).unwrap();
         let spec = &all.resource.spec;
         assert_eq!(all.resource.metadata.name.as_deref(), Some("acme"));
-        assert_eq!(all.ignored, ["Namespace default/okta-user-sync"]);
+        assert_eq!(all.ignored, ["Namespace okta-user-sync"]);
         for reference in [&spec.okta.private_key_secret_ref, &spec.teleport.identity_secret_ref] {
             let reference = reference.as_ref().unwrap();
             assert!(QUICKSTART.contains(&format!(

@@ -84,14 +84,13 @@ async fn perform(play: &Play, telling: &mut Telling) -> Result<Option<Stage>, St
             kubernetes.install(),
         )
         .await?;
-    let stage = telling
+    let mut stage = telling
         .step(
             "operator",
             "the operator runs as that ServiceAccount and leads",
             Stage::set(kubernetes, simulators, &progress),
         )
         .await?;
-    let mut stage = stage;
     for step in story::steps(&stage) {
         if !telling.scene(&step, &mut stage).await? {
             telling.aside(&stage.last_words())?;
