@@ -108,6 +108,8 @@ pub enum FaultKind {
     },
     /// Both `link` headers in one.
     FoldLinks,
+    /// Whatever page is asked for, the first one comes, with its next link.
+    FirstPageAgain,
     /// The first entry comes again at the end of the page.
     DuplicateEntry,
     /// The page's entries in reverse order.

@@ -83,7 +83,8 @@ impl OktaSim {
         let (admin_listener, admin_address) = listen(options.admin_listen).await?;
         let mut hosts = options.host_names.clone();
         hosts.extend([loopback(org_address), "localhost".to_owned(), "127.0.0.1".to_owned()]);
-        hosts.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        hosts.retain(|host| seen.insert(host.clone()));
         shared.listen_at(Addresses {
             authorities: hosts.iter().map(|host| format!("{}:{}", bracketed(host), org_address.port())).collect(),
         });

@@ -4,7 +4,7 @@
 
 mod support;
 
-use okta_sim::{CustomRole, RatePlan, Role, Visible};
+use okta_sim::{CustomRole, Options, RatePlan, Role, Visible};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Harness, refusal};
@@ -201,6 +201,39 @@ async fn a_client_may_call_the_org_localhost() {
     let answer = org.http.get(url).header("Authorization", format!("SSWS {}", org.ready.ssws)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert!(answer.headers()["link"].to_str().unwrap().contains(&base));
+}
+
+#[tokio::test]
+async fn an_org_may_have_a_name_of_its_own() {
+    let options = Options { host_names: vec!["acme.okta.test".to_owned()], ..Options::with_people(1, 1) };
+    let org = Harness::start(options).await;
+    let port: u16 = org.ready.org_url.rsplit(':').next().unwrap().parse().unwrap();
+    assert_eq!(org.ready.org_url, format!("https://acme.okta.test:{port}"));
+    let http = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(org.sim.ca_pem().as_bytes()).unwrap()])
+        .resolve("acme.okta.test", ([127, 0, 0, 1], port).into())
+        .build()
+        .unwrap();
+    let form = org.form("okta.users.read");
+    assert_eq!(http.post(org.url("/oauth2/v1/token")).form(&form).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn engines_and_realms_show_in_small_things() {
+    let org = Harness::with_people(1).await;
+    let id = org.sim.org().assigned(&org.ready.app_id).unwrap().remove(0);
+    let look = async || {
+        let app = org.read(&format!("/api/v1/apps/{}", org.ready.app_id)).await;
+        let user = org.read(&format!("/api/v1/users/{id}")).await;
+        let about = org.read("/.well-known/okta-organization").await;
+        (app["_links"]["accessPolicy"].is_object(), user["realmId"].is_string(), about["pipeline"].clone())
+    };
+    assert_eq!(look().await, (true, false, json!("idx")));
+    org.sim.org().switch(|s| {
+        s.identity_engine = false;
+        s.realms = true;
+    });
+    assert_eq!(look().await, (false, true, json!("v1")));
 }
 
 #[tokio::test]

@@ -91,6 +91,12 @@ async fn lists_lie() {
     let (org, path) = broken(json!("nextLoop")).await;
     let answer = org.admin(Method::GET, &path, None).await;
     assert_eq!(link(&answer, "next").unwrap(), org.url(&path));
+    let (org, path) = broken(json!("firstPageAgain")).await;
+    let first = org.admin(Method::GET, &path, None).await;
+    let next = link(&first, "next").unwrap();
+    let again = org.admin(Method::GET, next.strip_prefix(&org.ready.org_url).unwrap(), None).await;
+    let (first, again): (Vec<Value>, Vec<Value>) = (first.json().await.unwrap(), again.json().await.unwrap());
+    assert_eq!(first[0]["id"], again[0]["id"]);
     let (org, path) = broken(json!("foldLinks")).await;
     let answer = org.admin(Method::GET, &path, None).await;
     assert_eq!(answer.headers().get_all("link").iter().count(), 1);

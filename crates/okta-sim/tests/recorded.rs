@@ -125,6 +125,7 @@ fn shape_of(value: &Value) -> BTreeSet<String> {
 #[tokio::test]
 async fn what_the_org_makes_has_the_keys_of_the_real_thing() {
     let org = Harness::with_people(1).await;
+    org.sim.org().switch(|s| s.realms = true);
     let app = &org.ready.app_id;
     let id = org.sim.org().assigned(app).unwrap().remove(0);
     for exchange in recorded("app-users.jsonl") {
@@ -143,7 +144,7 @@ async fn what_the_org_makes_has_the_keys_of_the_real_thing() {
         let real = shape_of(&exchange["body"]);
         let missing: Vec<_> = real
             .difference(&own)
-            .filter(|k| !k.starts_with("/profile/") && !matches!(k.as_str(), "/realmId" | "/credentials/password"))
+            .filter(|k| !k.starts_with("/profile/") && k.as_str() != "/credentials/password")
             .filter(|k| exchange["body"]["status"] == "PROVISIONED" || !k.starts_with("/_links"))
             .collect();
         assert!(missing.is_empty(), "{missing:?}");

@@ -7,7 +7,7 @@ use super::route::{Resource, Route};
 use super::users::sees_person;
 use crate::auth::resource::Caller;
 use crate::org::apps::{App, Assignment};
-use crate::org::people::Form;
+use crate::org::person::Form;
 use crate::org::state::State;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
@@ -100,7 +100,7 @@ fn write_entry(
     };
     let embedded = (expand && sees_person(state, place, caller)).then(|| {
         let mut user = String::with_capacity(2304);
-        person.write(&mut user, &request.base, &state.user_type, Form::Full, &caller.view.hidden_attributes);
+        person.write(&mut user, &state.view(&request.base, Form::Full, &caller.view.hidden_attributes));
         user
     });
     entry.write(out, &request.base, &app.id, &person.id, embedded.as_deref());

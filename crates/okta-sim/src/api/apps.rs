@@ -23,7 +23,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route, caller: 
         (Resource::Apps, "POST") => create(shared, request, caller),
         (Resource::App, "GET") => {
             let state = shared.state();
-            Ok(Answer::tree(&visible_app(&state, app, caller)?.tree(&request.base)))
+            Ok(Answer::tree(&state.app_tree(visible_app(&state, app, caller)?, &request.base)))
         }
         (Resource::App, "PUT") => replace(shared, request, app, caller),
         (Resource::App, "DELETE") => delete(shared, request, app, caller),
@@ -65,7 +65,7 @@ fn list(shared: &Shared, request: &Request, caller: &Caller) -> Result<Answer, R
         .filter(|(position, _)| wanted.after.is_none_or(|after| *position > after))
         .filter(|(_, app)| caller.view.apps.sees(app.id.as_str(), |_| false) && fits(app));
     let (page, next) = take(apps, wanted.limit, state.switches.trailing_empty_page);
-    let list: Vec<Value> = page.iter().map(|app| app.tree(&request.base)).collect();
+    let list: Vec<Value> = page.iter().map(|app| state.app_tree(app, &request.base)).collect();
     Ok(paging.answer(request, sealer, wanted, Value::Array(list).to_string(), next))
 }
 
@@ -123,7 +123,7 @@ fn create(shared: &Shared, request: &Request, caller: &Caller) -> Result<Answer,
         verbatim: false,
     });
     record(&mut state, id.as_str(), "application.lifecycle.create", &request.doer(caller))?;
-    Ok(Answer::tree(&state.app(id.as_str())?.tree(&request.base)))
+    Ok(Answer::tree(&state.app_tree(state.app(id.as_str())?, &request.base)))
 }
 
 /// The generated key of an app, such as `acme_teleport_3`.
@@ -163,7 +163,7 @@ fn replace(shared: &Shared, request: &Request, id: &str, caller: &Caller) -> Res
         let profile = state.person(place)?.profile_map();
         state.follow_templates(place, &profile, &doer.as_job());
     }
-    Ok(Answer::tree(&state.app(id)?.tree(&request.base)))
+    Ok(Answer::tree(&state.app_tree(state.app(id)?, &request.base)))
 }
 
 fn delete(shared: &Shared, request: &Request, id: &str, caller: &Caller) -> Result<Answer, Refusal> {

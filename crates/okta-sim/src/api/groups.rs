@@ -10,7 +10,7 @@ use super::route::{Resource, Route};
 use super::users::{sees_person, write_list};
 use crate::auth::resource::Caller;
 use crate::org::groups::{Group, Members};
-use crate::org::people::Person;
+use crate::org::person::Person;
 use crate::org::state::State;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
@@ -162,7 +162,7 @@ fn apps(shared: &Shared, request: &Request, id: &str, caller: &Caller) -> Result
         .iter()
         .filter(|app| app.groups.iter().any(|g| g.group.as_str() == id))
         .filter(|app| caller.view.apps.sees(app.id.as_str(), |_| false))
-        .map(|app| app.tree(&request.base))
+        .map(|app| state.app_tree(app, &request.base))
         .collect();
     Ok(Answer::tree(&Value::Array(list)))
 }

@@ -13,6 +13,7 @@ pub(crate) mod page;
 pub(crate) mod route;
 mod users;
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -35,7 +36,7 @@ use route::{Resource, Route};
 pub(crate) use finish::Dropped;
 
 /// A request, taken in whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub method: String,
     pub path: String,
@@ -234,12 +235,21 @@ fn respond(shared: &Shared, request: &Request, route: Option<&Route>) -> Outcome
     } else {
         match caller {
             None => oauth::answer(shared, request, route),
-            Some(caller) => {
-                endpoint(shared, request, route, &caller).unwrap_or_else(|refusal| finish::refuse(request, &refusal))
-            }
+            Some(caller) => endpoint(shared, &asked_for(request, &outcome.faults), route, &caller)
+                .unwrap_or_else(|refusal| finish::refuse(request, &refusal)),
         }
     };
     outcome
+}
+
+/// The request as the endpoint is to see it.
+fn asked_for<'a>(request: &'a Request, faults: &[FaultKind]) -> Cow<'a, Request> {
+    if !faults.contains(&FaultKind::FirstPageAgain) {
+        return Cow::Borrowed(request);
+    }
+    let mut changed = request.clone();
+    changed.query.retain(|(name, _)| name != "after");
+    Cow::Owned(changed)
 }
 
 fn strike(shared: &Shared, request: &Request, who: &str) -> Vec<FaultKind> {

@@ -83,10 +83,13 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route) -> Answe
 }
 
 fn organization(shared: &Shared, request: &Request) -> Answer {
-    let id = shared.state().org_id;
+    let (id, identity) = {
+        let state = shared.state();
+        (state.org_id, state.switches.identity_engine)
+    };
     Answer::tree(&json!({
         "id": id.as_str(),
-        "pipeline": "idx",
+        "pipeline": if identity { "idx" } else { "v1" },
         "settings": { "analyticsCollectionEnabled": false, "bugReportingEnabled": false, "omEnabled": false },
         "_links": {
             "organization": { "href": request.base },

@@ -9,7 +9,7 @@ use super::page::{CursorForm, Paging, take};
 use super::route::{Resource, Route};
 use crate::auth::resource::Caller;
 use crate::org::NewPerson;
-use crate::org::people::{Form, Person, Status};
+use crate::org::person::{Form, Person, Status};
 use crate::org::state::State;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
@@ -48,7 +48,7 @@ pub(crate) fn sees_person(state: &State, place: u32, caller: &Caller) -> bool {
 
 fn write(state: &State, request: &Request, person: &Person, form: Form, caller: &Caller, out: &mut String) {
     let hidden = &caller.view.hidden_attributes;
-    person.write(out, &request.base, &state.user_type, form, hidden);
+    person.write(out, &state.view(&request.base, form, hidden));
 }
 
 /// The attributes that `filter` may use, with the operators that it may use on them.
@@ -79,7 +79,8 @@ enum Selection {
     Plain,
     /// Names and addresses that start with a text; never more than ten.
     Prefix(String),
-    Filter(Filter, Dialect),
+    /// A filter, and whether it looks into profiles.
+    Filter(Filter, Dialect, bool),
 }
 
 impl Selection {
@@ -89,11 +90,17 @@ impl Selection {
             (Some(_), Some(_), _) => {
                 Err(Refusal::new(400, "E0000033", "Can't specify a search query and filter in the same request."))
             }
-            (Some(search), _, _) => Ok(Self::Filter(filter::parse(search, SEARCH)?, SEARCH)),
-            (_, Some(text), _) => Ok(Self::Filter(filter::parse(text, FILTER)?, FILTER)),
+            (Some(search), _, _) => Self::filter(search, SEARCH),
+            (_, Some(text), _) => Self::filter(text, FILTER),
             (_, _, Some(q)) => Ok(Self::Prefix(q.to_lowercase())),
             _ => Ok(Self::Plain),
         }
+    }
+
+    fn filter(text: &str, dialect: Dialect) -> Result<Self, Refusal> {
+        let filter = filter::parse(text, dialect)?;
+        let deep = filter.attributes().iter().any(|a| a.starts_with("profile."));
+        Ok(Self::Filter(filter, dialect, deep))
     }
 
     fn takes(&self, state: &State, person: &Person) -> bool {
@@ -109,9 +116,8 @@ impl Selection {
                             .is_some_and(|text| text.to_lowercase().starts_with(prefix))
                     })
             }
-            Self::Filter(filter, dialect) => {
-                let profile =
-                    filter.attributes().iter().any(|a| a.starts_with("profile.")).then(|| person.profile_map());
+            Self::Filter(filter, dialect, deep) => {
+                let profile = deep.then(|| person.profile_map());
                 filter.fits(*dialect, &|attribute| match attribute.strip_prefix("profile.") {
                     Some(name) => many(profile.as_ref().and_then(|p| p.get(name))),
                     None => own_attribute(state, person, attribute),

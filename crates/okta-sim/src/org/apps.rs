@@ -198,17 +198,17 @@ impl App {
             .unwrap_or("${source.login}")
     }
 
-    /// The Application object.
-    pub fn tree(&self, base: &str) -> Value {
+    /// The Application object; Identity Engine orgs show links to policies.
+    pub fn tree(&self, base: &str, identity_engine: bool) -> Value {
         let mut body = self.body.clone();
         body.insert("id".to_owned(), self.id.as_str().into());
         if !(self.verbatim && body.contains_key("_links")) {
-            body.insert("_links".to_owned(), self.links(base));
+            body.insert("_links".to_owned(), self.links(base, identity_engine));
         }
         Value::Object(body)
     }
 
-    fn links(&self, base: &str) -> Value {
+    fn links(&self, base: &str, identity_engine: bool) -> Value {
         let app = format!("{base}/api/v1/apps/{}", self.id);
         let name = self.text("name");
         let (verb, path) = if self.is_active() { ("deactivate", "deactivate") } else { ("activate", "activate") };
@@ -232,6 +232,12 @@ impl App {
                 "href": format!("{base}/app/{name}/{}/setup/help/SAML_2_0/instructions", self.id),
                 "type": "text/html",
             });
+            if identity_engine {
+                let policy = format!("{base}/api/v1/policies/rst{}", self.id.as_str().get(3..).unwrap_or(""));
+                links["accessPolicy"] = json!({ "href": policy });
+                links["profileEnrollment"] = json!({ "href": policy });
+                links["policies"] = json!({ "href": format!("{app}/policies"), "hints": { "allow": ["PUT"] } });
+            }
             links["uploadLogo"] = json!({ "href": format!("{app}/logo"), "hints": { "allow": ["POST"] } });
         }
         links

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::apps::{AppGroup, Assignment, name_by_template};
 use super::groups::{Group, Members};
-use super::people::Status;
+use super::person::Status;
 use super::state::{Job, State, object};
 use super::syslog::{Doer, Target, membership_targets, user_target};
 use crate::id::OktaId;

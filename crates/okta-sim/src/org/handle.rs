@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::lifecycle::NewPerson;
-use super::people::{Form, Status};
+use super::person::{Form, Status};
 use super::state::{State, object};
 use super::switches::Switches;
 use super::syslog::{Actor, Doer};
@@ -254,7 +254,7 @@ impl Org {
         let state = self.shared.state();
         let place = state.place(user)?;
         let mut text = String::new();
-        state.person(place)?.write(&mut text, &self.shared.base(), &state.user_type, Form::Full, &[]);
+        state.person(place)?.write(&mut text, &state.view(&self.shared.base(), Form::Full, &[]));
         serde_json::from_str(&text).map_err(|_| Refusal::malformed())
     }
 

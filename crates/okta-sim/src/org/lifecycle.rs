@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::apps::name_by_template;
-use super::people::{Person, Status};
+use super::person::{Person, Status};
 use super::state::{Job, State, object};
 use super::syslog::{Doer, membership_targets, user_target};
 use crate::refusal::Refusal;

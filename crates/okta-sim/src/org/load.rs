@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::apps::{App, Assignment};
-use super::people::{Person, Status};
+use super::person::{Person, Status};
 use super::state::{State, object};
 use crate::clock::Stamp;
 use crate::id::OktaId;

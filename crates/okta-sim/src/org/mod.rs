@@ -7,11 +7,12 @@ mod handle;
 pub(crate) mod lifecycle;
 pub(crate) mod load;
 pub(crate) mod people;
+pub(crate) mod person;
 pub(crate) mod state;
 pub(crate) mod switches;
 pub(crate) mod syslog;
 
 pub use handle::Org;
 pub use lifecycle::NewPerson;
-pub use people::Status;
+pub use person::Status;
 pub use switches::Switches;

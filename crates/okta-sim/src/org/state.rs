@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::apps::App;
 use super::groups::Group;
-use super::people::{People, Person};
+use super::people::People;
+use super::person::{Form, Person, View};
 use super::switches::Switches;
 use super::syslog::{Doer, Event, SystemLog, Target};
 use crate::clock::Stamp;
@@ -27,6 +28,7 @@ pub(crate) enum Job {
 pub(crate) struct State {
     pub org_id: OktaId,
     pub user_type: OktaId,
+    pub realm: OktaId,
     pub mint: Mint,
     pub people: People,
     pub apps: Vec<App>,
@@ -43,6 +45,8 @@ impl State {
         Self {
             org_id: mint.make("00o"),
             user_type: mint.make("oty"),
+            // Of a mint of its own: what other ids a seed makes must not depend on whether there are realms.
+            realm: Mint::new(!seed).make("guo"),
             mint,
             people: People::default(),
             apps: Vec::new(),
@@ -52,6 +56,16 @@ impl State {
             jobs: BTreeMap::new(),
             next_job: 0,
         }
+    }
+
+    /// How people are shown under an address.
+    pub fn view<'a>(&'a self, base: &'a str, form: Form, hidden: &'a [String]) -> View<'a> {
+        View { base, user_type: &self.user_type, realm: self.switches.realms.then_some(&self.realm), form, hidden }
+    }
+
+    /// The Application object of an app.
+    pub fn app_tree(&self, app: &App, base: &str) -> Value {
+        app.tree(base, self.switches.identity_engine)
     }
 
     /// The app with this id, as the API would look for it.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of its own on the board
 pub struct Switches {
+    /// The org runs on Okta's Identity Engine, as all new ones do; off is Classic Engine. They differ in a few links.
+    pub identity_engine: bool,
+    /// The org has realms: every person shows a `realmId`.
+    pub realms: bool,
     /// Links of `/apps/{id}/users` repeat `expand`. Off is Okta before release 2026.08 (a known defect: clients that
     /// follow `next` verbatim get embedded users on the first page only), so that is what clients must cope with.
     pub next_link_keeps_expand: bool,
@@ -41,6 +45,8 @@ pub struct Switches {
 impl Default for Switches {
     fn default() -> Self {
         Self {
+            identity_engine: true,
+            realms: false,
             next_link_keeps_expand: false,
             fold_links: false,
             trailing_empty_page: false,

@@ -200,13 +200,13 @@ impl SystemLog {
 }
 
 /// A `User` target.
-pub(crate) fn user_target(person: &super::people::Person) -> Target {
+pub(crate) fn user_target(person: &super::person::Person) -> Target {
     Target { kind: "User", id: person.id.to_string(), alternate: person.login(), display: person.display_name() }
 }
 
 /// The three targets of an app membership event, in the order that real logs mostly show.
 pub(crate) fn membership_targets(
-    person: &super::people::Person,
+    person: &super::person::Person,
     app: &OktaId,
     label: &str,
     user_name: &str,

@@ -13,7 +13,7 @@ use crate::clock::Stamp;
 use crate::json;
 use crate::org::apps::{App, Assignment, saml_body, service_body};
 use crate::org::groups::{Group, Members};
-use crate::org::people::{Person, Status};
+use crate::org::person::{Person, Status};
 use crate::org::state::State;
 use crate::refusal::Refusal;
 use names::{CITIES, DEPARTMENTS, FIRST, LAST, TITLES};

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::clock::Stamp;
 use crate::id::OktaId;
 use crate::org::apps::Assignment;
-use crate::org::people::{Person, Status};
+use crate::org::person::{Person, Status};
 use crate::org::state::State;
 use crate::refusal::Refusal;
 
