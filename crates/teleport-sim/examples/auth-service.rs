@@ -12,7 +12,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("V19") => Version::V19,
         _ => Version::V17,
     };
-    let edition = if arguments.next().as_deref() == Some("Community") { Edition::Community } else { Edition::Enterprise };
+    let edition =
+        if arguments.next().as_deref() == Some("Community") { Edition::Community } else { Edition::Enterprise };
     let okta_app_id = "0oa9saml8app7teleport".to_owned();
     let sim = TeleportSim::start(Options { version, edition, okta_app_id, ..Options::default() }).await?;
     println!("{}", serde_json::to_string(sim.ready())?);

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Fault, IssuedCertificate, Lag, LockView, Refusal, SamlLogin, StateView, UserView, WriteRecord, cluster::Cluster,
-    ledger::code_name, preset, shared::Shared,
+    Fault, IssuedCertificate, Lag, LockView, ProvisionToken, Refusal, SamlLogin, StateView, UserView, WriteRecord,
+    cluster::Cluster, ledger::code_name, preset, shared::Shared,
 };
 
 type Sim = State<Arc<Shared>>;
@@ -42,6 +42,10 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
         .route("/saml-login", post(log_in))
         .route("/scim-delete", post(take_away))
         .route("/restart", post(restart))
+        .route("/rotate-host-ca", post(rotate_host_ca))
+        .route("/tokens", post(put_token))
+        .route("/tokens/{name}", axum::routing::delete(remove_token))
+        .route("/mfa", post(demand_mfa))
         .with_state(shared);
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::warn!(%error, "the admin port of teleport-sim ended");
@@ -64,7 +68,10 @@ pub(crate) fn state(shared: &Shared) -> StateView {
         connectors: cluster.connectors.keys().cloned().collect(),
         writes: cluster.writes.sequence(),
         lag: cluster.lag,
-        ca_pin: shared.pki.hosts.pin(),
+        proxy_address: shared.site.addresses.proxy.to_string(),
+        balancer_address: shared.site.addresses.balancer.to_string(),
+        web_ca_file: shared.site.web_ca_file(),
+        ca_pin: shared.pki().hosts.pin(),
     }
 }
 
@@ -276,6 +283,32 @@ pub(crate) fn scim_delete(cluster: &mut Cluster, user: &str) {
         cluster.scim_delete(user);
         Ok(())
     });
+}
+
+async fn rotate_host_ca(State(shared): Sim) -> Result<StatusCode, (StatusCode, String)> {
+    shared.rotate_host_ca().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn put_token(State(shared): Sim, Json(token): Json<ProvisionToken>) -> StatusCode {
+    shared.tokens().by_name.insert(token.name.clone(), token);
+    StatusCode::NO_CONTENT
+}
+
+async fn remove_token(State(shared): Sim, Path(name): Path<String>) -> StatusCode {
+    shared.tokens().by_name.remove(&name);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Demand {
+    demanded: bool,
+}
+
+async fn demand_mfa(State(shared): Sim, Json(demand): Json<Demand>) -> StatusCode {
+    shared.cluster().demands_mfa = demand.demanded;
+    StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]

@@ -42,6 +42,7 @@ pub(crate) struct Certified<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) purpose: Purpose,
     pub(crate) dns_names: &'a [String],
+    pub(crate) addresses: &'a [std::net::IpAddr],
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
 }
@@ -60,6 +61,7 @@ impl Authority {
             subject: &subject,
             purpose: Purpose::Authority,
             dns_names: &[],
+            addresses: &[],
             not_before: before(now),
             not_after: now + SignedDuration::from_hours(24 * 3650),
         };
@@ -175,8 +177,13 @@ fn extensions(certified: &Certified<'_>, spki: &[u8], signer: &[u8]) -> Vec<Vec<
             extensions.push(plain(&EXTENDED_KEY_USAGE, &usages(oids)));
         }
     }
-    if !certified.dns_names.is_empty() {
-        let names: Vec<Vec<u8>> = certified.dns_names.iter().map(|name| der::tagged(0x82, name.as_bytes())).collect();
+    let names = certified.dns_names.iter().map(|name| der::tagged(0x82, name.as_bytes()));
+    let addresses = certified.addresses.iter().map(|address| match address {
+        std::net::IpAddr::V4(address) => der::tagged(0x87, &address.octets()),
+        std::net::IpAddr::V6(address) => der::tagged(0x87, &address.octets()),
+    });
+    let names: Vec<Vec<u8>> = names.chain(addresses).collect();
+    if !names.is_empty() {
         extensions.push(plain(&ALTERNATIVE_NAMES, &der::sequence(&names)));
     }
     extensions

@@ -16,11 +16,13 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// Reads a certificate that TLS has verified. Certificates of the host CA (known by its key id) belong to system roles.
-    pub(crate) fn from_certificate(der: &[u8], host_ca: &[u8]) -> Self {
+    /// Reads a certificate that TLS has verified. Certificates of a host CA (known by its key id) belong to system roles.
+    pub(crate) fn from_certificate(der: &[u8], host_ids: &[Vec<u8>]) -> Self {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Self::Nobody };
         let issued_by_hosts = certificate.extensions().iter().any(|extension| match extension.parsed_extension() {
-            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().is_some_and(|id| id.0 == host_ca),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                id.key_identifier.as_ref().is_some_and(|id| host_ids.iter().any(|known| known == id.0))
+            }
             _ => false,
         });
         let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| {

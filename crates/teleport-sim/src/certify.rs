@@ -1,6 +1,5 @@
 //! `GenerateUserCerts`: how a bot gets certificates for the roles that it may impersonate (reference §8.3, §16 E, §17).
 
-use base64::Engine as _;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use teleport_proto::auth;
@@ -55,17 +54,24 @@ pub(crate) struct Keys {
     pub(crate) tls: Option<Vec<u8>>,
 }
 
-/// Certificates for public keys.
-pub(crate) fn certs(shared: &Shared, wanted: &Wanted<'_>, keys: &Keys) -> Result<auth::Certs, Refusal> {
+/// Certificates for whoever joins: with the CA of users and that of hosts, in this order.
+pub(crate) fn joined(shared: &Shared, wanted: &Wanted<'_>, keys: &Keys) -> Result<auth::Certs, Refusal> {
+    let mut certs = certs(shared, wanted, keys)?;
+    certs.tls_ca_certs.push(shared.pki().hosts.pem().into_bytes().into());
+    Ok(certs)
+}
+
+/// Certificates for public keys, with the CA of users alone.
+fn certs(shared: &Shared, wanted: &Wanted<'_>, keys: &Keys) -> Result<auth::Certs, Refusal> {
     let failed = |error: crate::TeleportSimError| Refusal::new(Code::Internal, error.to_string());
-    let ssh = keys.ssh.as_deref().map(|key| shared.pki.ssh(wanted, key)).transpose().map_err(failed)?;
-    let tls = keys.tls.as_deref().map(|key| shared.pki.tls(wanted, key)).transpose().map_err(failed)?;
+    let ssh = keys.ssh.as_deref().map(|key| shared.pki().ssh(wanted, key)).transpose().map_err(failed)?;
+    let tls = keys.tls.as_deref().map(|key| shared.pki().tls(wanted, key)).transpose().map_err(failed)?;
     Ok(auth::Certs {
         ssh: ssh.unwrap_or_default().into_bytes().into(),
         tls: tls.map(|der| Bytes::from(pem("CERTIFICATE", &der))).unwrap_or_default(),
-        tls_ca_certs: vec![shared.pki.users.pem().into_bytes().into()],
+        tls_ca_certs: vec![shared.pki().users.pem().into_bytes().into()],
         ssh_ca_certs: vec![
-            ssh::public_line(&shared.pki.users.ssh_key().public_der()).map_err(failed)?.into_bytes().into(),
+            ssh::public_line(&shared.pki().users.ssh_key().public_der()).map_err(failed)?.into_bytes().into(),
         ],
     })
 }
@@ -110,9 +116,7 @@ fn requested_keys(cluster: &Cluster, asked: &auth::UserCertsRequest) -> Result<K
 /// A public key of `authorized_keys` form, as `SubjectPublicKeyInfo`.
 pub(crate) fn from_authorized_key(line: &[u8]) -> Result<Vec<u8>, Refusal> {
     let text = std::str::from_utf8(line).unwrap_or_default();
-    let encoded = text.split_whitespace().nth(1).unwrap_or_default();
-    let wire = base64::engine::general_purpose::STANDARD.decode(encoded).unwrap_or_default();
-    ssh::to_spki(&wire).ok_or_else(|| Refusal::bad_parameter("ssh: no key found"))
+    ssh::wire_of(text).and_then(|wire| ssh::to_spki(&wire)).ok_or_else(|| Refusal::bad_parameter("ssh: no key found"))
 }
 
 /// A public key of PEM form, as `SubjectPublicKeyInfo`.

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use teleport_proto::types;
+use teleport_proto::{labels, types};
 
 use crate::{
     Edition, Refusal, Version,
@@ -57,6 +57,8 @@ pub(crate) struct Cluster {
     pub(crate) auth_preference: types::AuthPreferenceV2,
     pub(crate) certificates: Certificates,
     pub(crate) writes: WriteLog,
+    /// Writes by hand need a second factor.
+    pub(crate) demands_mfa: bool,
     /// When the caches will have taken in all that was written so far.
     backlog: Instant,
 }
@@ -77,6 +79,7 @@ impl Cluster {
             auth_preference: preset::auth_preference(),
             certificates: Certificates::default(),
             writes: WriteLog::default(),
+            demands_mfa: false,
             backlog: Instant::now(),
         }
     }
@@ -181,6 +184,18 @@ impl Cluster {
     /// Refuses unless the caller may do all of this.
     pub(crate) fn require(&self, caller: &Caller, kind: &str, verbs: &[&str]) -> Result<(), Refusal> {
         rbac::require(caller, &self.roles, self.version, kind, verbs)
+    }
+
+    /// Refuses a write by hand where a second factor is demanded. Bots, hosts, and the administrator (whose identity was signed on the server) need
+    /// none (reference §11).
+    pub(crate) fn require_mfa(&self, caller: &Caller) -> Result<(), Refusal> {
+        let Caller::User { name, .. } = caller else { return Ok(()) };
+        let user = self.users.stored(&crate::user::key(name)).map(|user| user.message());
+        let bot = user.and_then(|user| user.metadata).is_some_and(|metadata| metadata.labels.contains_key(labels::BOT));
+        if !self.demands_mfa || bot || name == preset::ADMIN_USER {
+            return Ok(());
+        }
+        Err(Refusal::access_denied("admin-level API request requires MFA verification"))
     }
 
     /// Does a write and logs it, granted or not.

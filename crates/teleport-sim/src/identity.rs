@@ -1,6 +1,11 @@
 //! Identity files, as `tctl auth sign --format=file` and tbot write them (reference §7.1, §15): private key, one SSH certificate line, client
 //! certificate, one `@cert-authority` line, CA of hosts.
 
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -76,12 +81,16 @@ impl IdentityKind {
     }
 }
 
-/// The cluster's two authorities, and what they certify.
+/// The cluster's authorities, and what they certify.
 #[derive(Debug)]
 pub(crate) struct Pki {
     pub(crate) cluster: String,
-    pub(crate) hosts: Authority,
-    pub(crate) users: Authority,
+    pub(crate) hosts: Arc<Authority>,
+    pub(crate) users: Arc<Authority>,
+    /// Host authorities from before a rotation: still trusted, no longer used.
+    retired: Vec<Arc<Authority>>,
+    /// Whoever certifies the Proxy's web side; not Teleport's.
+    pub(crate) web: Arc<Authority>,
 }
 
 /// What a request for a TLS certificate asks for.
@@ -95,9 +104,54 @@ impl Pki {
     pub(crate) fn new(cluster: &str, kind: KeyKind, now: Timestamp) -> Result<Self, TeleportSimError> {
         Ok(Self {
             cluster: cluster.to_owned(),
-            hosts: Authority::new(cluster, kind, now)?,
-            users: Authority::new(cluster, kind, now)?,
+            hosts: Arc::new(Authority::new(cluster, kind, now)?),
+            users: Arc::new(Authority::new(cluster, kind, now)?),
+            retired: Vec::new(),
+            web: Arc::new(Authority::new("web authority of teleport-sim", KeyKind::Ecdsa, now)?),
         })
+    }
+
+    /// The same with a new host authority; the old one is trusted still.
+    pub(crate) fn rotated(&self, kind: KeyKind, now: Timestamp) -> Result<Self, TeleportSimError> {
+        let mut retired = self.retired.clone();
+        retired.push(Arc::clone(&self.hosts));
+        Ok(Self {
+            cluster: self.cluster.clone(),
+            hosts: Arc::new(Authority::new(&self.cluster, kind, now)?),
+            users: Arc::clone(&self.users),
+            retired,
+            web: Arc::clone(&self.web),
+        })
+    }
+
+    /// Every authority whose clients are let in.
+    pub(crate) fn trusted(&self) -> impl Iterator<Item = &Arc<Authority>> {
+        self.host_authorities().chain([&self.users])
+    }
+
+    /// The host authorities, the one in use first.
+    fn host_authorities(&self) -> impl Iterator<Item = &Arc<Authority>> {
+        std::iter::once(&self.hosts).chain(&self.retired)
+    }
+
+    /// Identifies certificates of hosts.
+    pub(crate) fn host_key_ids(&self) -> Vec<Vec<u8>> {
+        self.host_authorities().map(|authority| authority.key_id()).collect()
+    }
+
+    /// The certificate and key of the Proxy's web side, for this machine's own names, issued by an authority that is not Teleport's.
+    pub(crate) fn web_server(&self, now: Timestamp) -> Result<(Vec<u8>, Key), TeleportSimError> {
+        let key = Key::generate(KeyKind::Ecdsa)?;
+        let subject = Subject { common_name: "localhost".to_owned(), organizations: Vec::new(), cluster: None };
+        let certified = Certified {
+            subject: &subject,
+            purpose: Purpose::Host,
+            dns_names: &["localhost".to_owned()],
+            addresses: &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            not_before: before(now),
+            not_after: now + SignedDuration::from_hours(24 * 3650),
+        };
+        Ok((self.web.certify(&certified, &key.public_der())?, key))
     }
 
     /// The certificate and key of the Auth Service: names `*.teleport.cluster.local`, `teleport.cluster.local` and the hex form; no IP, no localhost.
@@ -120,6 +174,7 @@ impl Pki {
             subject: &subject,
             purpose: Purpose::Host,
             dns_names: &names,
+            addresses: &[],
             not_before: before(now),
             not_after: now + SignedDuration::from_hours(24 * 3650),
         };
@@ -135,19 +190,20 @@ impl Pki {
                     organizations: roles.clone(),
                     cluster: Some(self.cluster.clone()),
                 };
-                (&self.users, subject, Purpose::Client)
+                (self.users.as_ref(), subject, Purpose::Client)
             }
             Holder::System { role, host_id } => {
                 let common_name = format!("{host_id}.{}", self.cluster);
                 let subject =
                     Subject { common_name, organizations: vec![role.clone()], cluster: Some(self.cluster.clone()) };
-                (&self.hosts, subject, Purpose::Host)
+                (self.hosts.as_ref(), subject, Purpose::Host)
             }
         };
         let certified = Certified {
             subject: &subject,
             purpose,
             dns_names: &[],
+            addresses: &[],
             not_before: wanted.not_before,
             not_after: wanted.not_after,
         };
@@ -190,7 +246,7 @@ impl Pki {
             pem("CERTIFICATE", &self.tls(&wanted, &spki)?),
             self.hosts.known_hosts_line(&self.cluster)?,
             "\n".to_owned(),
-            self.hosts.pem(),
+            self.host_authorities().map(|authority| authority.pem()).collect(),
         ]
         .concat())
     }

@@ -18,6 +18,7 @@
 //! * Writes of users go by Teleport's rules of origin, names, labels, roles that must exist, `created_by`, revisions; deletion goes by prefix.
 //! * Locks are stored at once and *enforced* (and listed by `GetLocks`) when the caches have followed: see [`Lag`].
 //! * Versions differ: see [`Version`]; so do editions: see [`Edition`].
+//! * A Proxy stands beside it, and a balancer before the Proxy: TLS routing by protocol name, `/webapi/find`, connection upgrades, joining.
 //! * Users are kept as the bytes that came: fields that nobody here knows survive.
 //!
 //! # The admin port
@@ -36,11 +37,14 @@
 //! | `POST /faults` [`Fault`], `DELETE /faults` | switches a fault on, or all off |
 //! | `POST /clock` `{"offsetSeconds":86400}` | moves the simulator's time |
 //! | `POST /lag` [`Lag`] | how far the caches are behind |
+//! | `POST /mfa` `{"demanded":true}` | demands a second factor for writes from whoever is neither bot nor administrator |
 //! | `POST /permissions` `{"drop":"lock:update"}`, `{}` | takes a verb from the bot's role, or gives all back |
 //! | `POST /roles/NAME` `{"maxSessionTtlSeconds":7200}`, `DELETE` | makes or removes a role |
 //! | `POST /connectors/NAME` `{"oktaAppId":"0oa…"}`, `DELETE` | makes or removes a SAML connector |
 //! | `POST /saml-login` [`SamlLogin`] | a person logs in, which rewrites the user |
 //! | `POST /scim-delete` `{"user":"…"}` | SCIM takes a user away |
+//! | `POST /tokens` [`ProvisionToken`], `DELETE /tokens/NAME` | makes or removes a provision token for joining |
+//! | `POST /rotate-host-ca` | makes a new host CA and cuts all connections; the identity files are written anew |
 //! | `POST /restart` `{"downMillis":500}` | cuts all connections; the state is kept |
 
 mod admin;
@@ -50,10 +54,16 @@ mod certify;
 mod clock;
 mod cluster;
 mod der;
+mod doors;
 mod error;
 mod fault;
+mod files;
 mod gate;
 mod identity;
+mod join;
+mod join_grpc;
+mod join_http;
+mod join_token;
 mod key;
 mod ledger;
 mod listener;
@@ -62,6 +72,7 @@ mod locks;
 mod login;
 mod options;
 mod preset;
+mod proxy;
 mod rbac;
 mod refusal;
 mod replica;
@@ -76,18 +87,21 @@ mod user;
 mod users;
 mod version;
 mod view;
+mod websocket;
 
 pub use cluster::Lag;
 pub use error::TeleportSimError;
 pub use fault::Fault;
+pub use files::Ready;
 pub use identity::{Holder, IdentityKind};
+pub use join_token::{KubernetesJoin, ProvisionToken};
 pub use key::{KeyForm, KeyKind};
 pub use ledger::{Counters, LockState, WriteRecord, code_name, code_of};
 pub use login::SamlLogin;
 pub use options::Options;
 pub use refusal::Refusal;
 pub use session::{IssuedCertificate, ProbedCertificate, Session};
-pub use sim::{Ready, TeleportSim};
+pub use sim::TeleportSim;
 pub use version::{Edition, Version};
 pub use view::{LockView, StateView, UserView};
 

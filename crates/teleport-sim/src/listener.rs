@@ -1,4 +1,4 @@
-//! The Auth Service's port: TLS that asks for a client certificate but takes callers without one, gRPC inside.
+//! The doors of the simulator: the Auth Service's port, the Proxy's, and a balancer's before it. HTTP/2 and HTTP/1.1 inside TLS.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -7,26 +7,26 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::WebPkiClientVerifier,
+use rustls::server::Acceptor;
+use teleport_proto::{
+    auth::{auth_service_server::AuthServiceServer, join_service_server::JoinServiceServer},
+    join::join_service_server::JoinServiceServer as JoinConversationServer,
+    users::users_service_server::UsersServiceServer,
 };
-use teleport_proto::{auth::auth_service_server::AuthServiceServer, users::users_service_server::UsersServiceServer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 use crate::{
-    TeleportSimError,
     caller::Caller,
-    clock::Clock,
     gate::{self, Peer},
-    identity::Pki,
-    key::KeyKind,
+    join_http,
+    proxy::{self, Destination},
     services::Api,
     shared::Shared,
 };
@@ -34,47 +34,75 @@ use crate::{
 /// Largest message that the server takes; what it sends is not bounded (reference §16).
 const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// TLS of the Auth Service: own certificate from the host CA, callers from both CAs or none, judged by the simulator's clock.
-pub(crate) fn tls(pki: &Pki, kind: KeyKind, clock: &Clock) -> Result<ServerConfig, TeleportSimError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut roots = RootCertStore::empty();
-    for authority in [&pki.users, &pki.hosts] {
-        roots.add(CertificateDer::from(authority.certificate().to_vec()))?;
+/// Which door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Straight to the Auth Service.
+    Auth,
+    /// The Proxy, which routes by protocol names.
+    Proxy,
+    /// A balancer before the Proxy, which takes protocol names away.
+    Balancer,
+}
+
+/// What stands behind the doors.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) shared: Arc<Shared>,
+    auth: Router,
+}
+
+impl Server {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { shared: Arc::clone(shared), auth: auth_router(shared) })
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| rustls::Error::General(error.to_string()))?;
-    let (certificate, key) = pki.server(kind, clock.now())?;
-    let chain = vec![CertificateDer::from(certificate), CertificateDer::from(pki.hosts.certificate().to_vec())];
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.pkcs8()));
-    let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock.clone()))
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+
+    /// Takes a stream for the Auth Service, if its handshake asks for that by name.
+    pub(crate) async fn take_routed<S: Stream>(&self, stream: S, token: CancellationToken) {
+        let Ok(start) = LazyConfigAcceptor::new(Acceptor::default(), stream).await else { return };
+        let cluster = self.shared.pki().cluster.clone();
+        if proxy::destination(start.client_hello().alpn(), &cluster) == Destination::Auth
+            && let Some(stream) = self.accepted(start.into_stream(Arc::clone(&self.shared.doors().auth)).await)
+        {
+            self.serve_auth(stream, token).await;
+        }
+    }
+
+    async fn serve_auth<S: Stream>(&self, stream: TlsStream<S>, token: CancellationToken) {
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let host_ids = self.shared.pki().host_key_ids();
+        let caller = certificate.map_or(Caller::Nobody, |der| Caller::from_certificate(der, &host_ids));
+        speak_http(stream, self.auth.clone(), Peer { caller: Arc::new(caller), connection: token }).await;
+    }
+
+    fn accepted<S>(&self, handshake: std::io::Result<TlsStream<S>>) -> Option<TlsStream<S>> {
+        match handshake {
+            Ok(stream) => {
+                self.shared.counters().connections += 1;
+                Some(stream)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                self.shared.counters().refused_connections += 1;
+                None
+            }
+        }
+    }
 }
 
-/// The services behind the gate.
-pub(crate) fn router(shared: &Arc<Shared>) -> Router {
-    let api = Api { shared: Arc::clone(shared) };
-    let users = UsersServiceServer::new(api.clone())
-        .max_decoding_message_size(LARGEST_MESSAGE)
-        .max_encoding_message_size(usize::MAX);
-    let auth =
-        AuthServiceServer::new(api).max_decoding_message_size(LARGEST_MESSAGE).max_encoding_message_size(usize::MAX);
-    Routes::new(users)
-        .add_service(auth)
-        .into_axum_router()
-        .layer(middleware::from_fn_with_state(Arc::clone(shared), gate::pass))
-}
+/// A stream that TLS can run over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
-/// Takes connections until `stop`.
-pub(crate) async fn serve(listener: TcpListener, tls: ServerConfig, shared: Arc<Shared>, stop: CancellationToken) {
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let router = router(&shared);
-    let host_ca: Arc<[u8]> = shared.pki.hosts.key_id().into();
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+
+/// Takes connections at a door until `stop`. `web` is what the Proxy serves for itself.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    door: Door,
+    server: Arc<Server>,
+    web: Router,
+    stop: CancellationToken,
+) {
     loop {
         let stream = tokio::select! {
             () = stop.cancelled() => return,
@@ -87,61 +115,90 @@ pub(crate) async fn serve(listener: TcpListener, tls: ServerConfig, shared: Arc<
                 }
             },
         };
-        if shared.is_down() {
+        if server.shared.is_down() {
             continue;
         }
-        let connection =
-            Connection { acceptor: acceptor.clone(), router: router.clone(), host_ca: Arc::clone(&host_ca) };
-        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        let (server, web, stop) = (Arc::clone(&server), web.clone(), stop.clone());
         tokio::spawn(async move {
-            let token = shared.connection();
+            let token = server.shared.connection();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = token.cancelled() => {}
-                () = connection.serve(stream, &shared, token.clone()) => {}
+                () = enter(stream, door, &server, web, token.clone()) => {}
             }
         });
     }
 }
 
-/// What one connection needs.
-struct Connection {
-    acceptor: TlsAcceptor,
-    router: Router,
-    host_ca: Arc<[u8]>,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream, shared: &Shared, token: CancellationToken) {
-        // Small answers must not wait for acknowledgements; without it a page of users takes 40 ms longer.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
+async fn enter(stream: TcpStream, door: Door, server: &Server, web: Router, token: CancellationToken) {
+    // Small answers must not wait for acknowledgements; without it a page of users takes 40 ms longer.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let doors = server.shared.doors();
+    let nobody = Peer { caller: Arc::new(Caller::Nobody), connection: token.clone() };
+    match door {
+        Door::Auth => {
+            if let Some(stream) = server.accepted(TlsAcceptor::from(Arc::clone(&doors.auth)).accept(stream).await) {
+                server.serve_auth(stream, token).await;
+            }
         }
-        let stream = match self.acceptor.accept(stream).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::debug!(%error, "a TLS handshake failed");
-                shared.counters().refused_connections += 1;
-                return;
+        Door::Balancer => {
+            if let Some(stream) = server.accepted(TlsAcceptor::from(Arc::clone(&doors.balancer)).accept(stream).await) {
+                speak_http(stream, web, nobody).await;
             }
-        };
-        shared.counters().connections += 1;
-        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let caller = certificate.map_or(Caller::Nobody, |der| Caller::from_certificate(der, &self.host_ca));
-        let peer = Peer { caller: Arc::new(caller), connection: token };
-        let router = self.router;
-        let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let (router, peer) = (router.clone(), peer.clone());
-            async move {
-                let mut request: Request = request.map(Body::new);
-                request.extensions_mut().insert(peer);
-                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+        }
+        Door::Proxy => {
+            let Ok(start) = LazyConfigAcceptor::new(Acceptor::default(), stream).await else { return };
+            let cluster = server.shared.pki().cluster.clone();
+            let routes = server.shared.routes_tls();
+            match proxy::destination(start.client_hello().alpn(), &cluster) {
+                Destination::Auth if routes => {
+                    if let Some(stream) = server.accepted(start.into_stream(Arc::clone(&doors.auth)).await) {
+                        server.serve_auth(stream, token).await;
+                    }
+                }
+                Destination::Web => {
+                    if let Some(stream) = server.accepted(start.into_stream(Arc::clone(&doors.web)).await) {
+                        speak_http(stream, web, nobody).await;
+                    }
+                }
+                Destination::Auth | Destination::Nowhere => {}
             }
-        });
-        if let Err(error) =
-            auto::Builder::new(TokioExecutor::new()).serve_connection_with_upgrades(TokioIo::new(stream), service).await
-        {
-            tracing::debug!(%error, "a connection ended");
         }
     }
+}
+
+/// Serves HTTP on a stream until it ends.
+async fn speak_http<S: Stream>(stream: TlsStream<S>, router: Router, peer: Peer) {
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (router, peer) = (router.clone(), peer.clone());
+        async move {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let served = auto::Builder::new(TokioExecutor::new());
+    if let Err(error) = served.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// The Auth Service: gRPC behind the gate, and the older HTTP form of joining.
+fn auth_router(shared: &Arc<Shared>) -> Router {
+    let api = Api { shared: Arc::clone(shared) };
+    let users = UsersServiceServer::new(api.clone())
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
+    let auth = AuthServiceServer::new(api.clone())
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
+    Routes::new(users)
+        .add_service(auth)
+        .add_service(JoinServiceServer::new(api.clone()))
+        .add_service(JoinConversationServer::new(api))
+        .into_axum_router()
+        .merge(join_http::auth_routes(shared))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), gate::pass))
 }

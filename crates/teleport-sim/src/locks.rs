@@ -17,6 +17,7 @@ use crate::{
 impl Cluster {
     pub(crate) fn upsert_lock(&mut self, caller: &Caller, lock: types::LockV2) -> Result<(), Refusal> {
         self.require(caller, "lock", &["create", "update"])?;
+        self.require_mfa(caller)?;
         let target = lock.spec.as_ref().and_then(|spec| spec.target.clone()).unwrap_or_default();
         match (caller.is_okta_service(), is_okta(&lock)) {
             (true, false) => return Err(Refusal::bad_parameter(OKTA_SERVICE_WITHOUT_ORIGIN)),
@@ -57,6 +58,7 @@ impl Cluster {
 
     pub(crate) fn delete_lock(&mut self, caller: &Caller, name: &str) -> Result<(), Refusal> {
         self.require(caller, "lock", &["delete"])?;
+        self.require_mfa(caller)?;
         let stored = self.locks.stored(name).ok_or_else(|| not_found(name))?;
         if caller.is_okta_service() && !stored.is_okta() {
             return Err(Refusal::access_denied("Okta service may only delete Okta resources"));

@@ -16,6 +16,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where the admin port listens, plain HTTP; port 0 for any free one.
     pub admin_listen: SocketAddr,
+    /// Where the Proxy listens; port 0 for any free one.
+    pub proxy_listen: SocketAddr,
+    /// Whether the Proxy passes streams through to the Auth Service by protocol name (the "multiplex" listener mode).
+    pub tls_routing: bool,
     /// Line of versions.
     pub version: Version,
     /// Edition: whether `okta-requester` and the connector exist.
@@ -39,6 +43,8 @@ impl Default for Options {
             cluster: "teleport.sim".to_owned(),
             listen: any,
             admin_listen: any,
+            proxy_listen: any,
+            tls_routing: true,
             version: Version::default(),
             edition: Edition::default(),
             connector: "okta".to_owned(),

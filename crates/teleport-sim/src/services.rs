@@ -198,6 +198,6 @@ impl AuthService for Api {
     }
 
     async fn get_cluster_ca_cert(&self, _: Request<()>) -> Result<Response<auth::GetClusterCaCertResponse>, Status> {
-        Ok(Response::new(auth::GetClusterCaCertResponse { tls_ca: self.shared.pki.hosts.pem().into_bytes().into() }))
+        Ok(Response::new(auth::GetClusterCaCertResponse { tls_ca: self.shared.pki().hosts.pem().into_bytes().into() }))
     }
 }

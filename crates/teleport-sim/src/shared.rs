@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{cluster::Cluster, fault::Faults, identity::Pki, ledger::Counters};
+use crate::{
+    TeleportSimError, cluster::Cluster, doors::Doors, fault::Faults, files::Site, identity::Pki, join_token::Tokens,
+    ledger::Counters,
+};
 
 /// What all parts of a running simulator share.
 #[derive(Debug)]
@@ -12,21 +15,27 @@ pub(crate) struct Shared {
     pub(crate) cluster: Mutex<Cluster>,
     pub(crate) counters: Mutex<Counters>,
     pub(crate) faults: Mutex<Faults>,
-    pub(crate) pki: Pki,
+    pki: Mutex<Arc<Pki>>,
+    doors: Mutex<Arc<Doors>>,
+    pub(crate) tokens: Mutex<Tokens>,
     /// Cancelled when every open connection shall be cut; then replaced.
     connections: Mutex<CancellationToken>,
+    pub(crate) site: Site,
     /// Nobody is let in before.
     down_until: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
-    pub(crate) fn new(cluster: Cluster, pki: Pki) -> Arc<Self> {
+    pub(crate) fn new(cluster: Cluster, pki: Pki, doors: Doors, site: Site) -> Arc<Self> {
         Arc::new(Self {
             cluster: Mutex::new(cluster),
             counters: Mutex::default(),
             faults: Mutex::default(),
-            pki,
+            pki: Mutex::new(Arc::new(pki)),
+            doors: Mutex::new(Arc::new(doors)),
+            tokens: Mutex::default(),
             connections: Mutex::default(),
+            site,
             down_until: Mutex::default(),
         })
     }
@@ -43,6 +52,33 @@ impl Shared {
         held(&self.faults)
     }
 
+    /// The authorities.
+    pub(crate) fn pki(&self) -> Arc<Pki> {
+        Arc::clone(&held(&self.pki))
+    }
+
+    /// TLS of each door.
+    pub(crate) fn doors(&self) -> Arc<Doors> {
+        Arc::clone(&held(&self.doors))
+    }
+
+    /// The provision tokens.
+    pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        held(&self.tokens)
+    }
+
+    /// Makes a new host CA, writes the identity files anew and cuts all connections.
+    pub(crate) fn rotate_host_ca(&self) -> Result<(), TeleportSimError> {
+        let clock = self.cluster().clock.clone();
+        let pki = self.pki().rotated(self.site.keys, clock.now())?;
+        let doors = Doors::new(&pki, self.site.keys, &clock)?;
+        self.site.write(&pki, clock.now())?;
+        *held(&self.pki) = Arc::new(pki);
+        *held(&self.doors) = Arc::new(doors);
+        self.restart(std::time::Duration::ZERO);
+        Ok(())
+    }
+
     /// A token for a new connection: cancelled by the next restart.
     pub(crate) fn connection(&self) -> CancellationToken {
         held(&self.connections).child_token()
@@ -52,6 +88,11 @@ impl Shared {
     pub(crate) fn restart(&self, down: std::time::Duration) {
         *held(&self.down_until) = Some(tokio::time::Instant::now() + down);
         std::mem::take(&mut *held(&self.connections)).cancel();
+    }
+
+    /// Whether the Proxy routes by protocol names.
+    pub(crate) fn routes_tls(&self) -> bool {
+        self.site.tls_routing
     }
 
     /// Whether the server is down.

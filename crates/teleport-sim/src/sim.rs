@@ -1,53 +1,26 @@
 //! A running simulator, and its handle.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use prost::Message as _;
-use serde::{Deserialize, Serialize};
 use teleport_proto::types;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Edition, Fault, IdentityKind, IssuedCertificate, Lag, LockView, Options, Refusal, SamlLogin, Session,
-    StateView, TeleportSimError, UserView, WriteRecord, admin,
+    Counters, Edition, Fault, IdentityKind, IssuedCertificate, Lag, LockView, Options, ProvisionToken, Ready, Refusal,
+    SamlLogin, Session, StateView, TeleportSimError, UserView, WriteRecord, admin,
     clock::Clock,
     cluster::Cluster,
+    doors::Doors,
+    files::{self, Addresses, Site},
     identity::{Holder, Pki},
-    listener, preset,
+    listener::{self, Door, Server},
+    preset, proxy,
     shared::Shared,
     user::{Draft, key},
 };
-
-/// What a simulator says when it is ready: one line of JSON for programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ready {
-    /// `host:port` of the Auth Service.
-    #[serde(rename = "authAddress")]
-    pub auth_address: String,
-    /// URL of the admin port.
-    #[serde(rename = "adminURL")]
-    pub admin_url: String,
-    /// File with the host CA, PEM.
-    #[serde(rename = "caFile")]
-    pub ca_file: String,
-    /// File with the identity of the operator's bot.
-    #[serde(rename = "identityFile")]
-    pub identity_file: String,
-    /// File with the identity of an administrator.
-    #[serde(rename = "adminIdentityFile")]
-    pub admin_identity_file: String,
-    /// Name of the cluster.
-    pub cluster: String,
-    /// Name of the SAML connector; empty on Community Edition, which has none.
-    pub connector: String,
-}
 
 /// A Teleport Auth Service that runs here. It stops when it is dropped.
 #[derive(Debug)]
@@ -55,7 +28,7 @@ pub struct TeleportSim {
     shared: Arc<Shared>,
     clock: Clock,
     ready: Ready,
-    auth_address: SocketAddr,
+    addresses: Addresses,
     stop: CancellationToken,
     /// Holds the folder of the files, if it is the simulator's own.
     _folder: Option<tempfile::TempDir>,
@@ -76,12 +49,17 @@ impl TeleportSim {
         let clock = Clock::default();
         let now = clock.now();
         let pki = Pki::new(&options.cluster, options.keys, now)?;
-        let tls = listener::tls(&pki, options.keys, &clock)?;
-        let auth = bind(options.listen).await?;
-        let admin = bind(options.admin_listen).await?;
-        let (folder, path) = folder(options.directory.as_deref())?;
-        let addresses = (address(&auth, options.listen)?, address(&admin, options.admin_listen)?);
-        let ready = write_files(&options, &pki, &path, now, addresses)?;
+        let doors = Doors::new(&pki, options.keys, &clock)?;
+        let any = SocketAddr::new(options.proxy_listen.ip(), 0);
+        let (auth, auth_address) = bind(options.listen).await?;
+        let (admin, admin_address) = bind(options.admin_listen).await?;
+        let (proxy, proxy_address) = bind(options.proxy_listen).await?;
+        let (balancer, balancer_address) = bind(any).await?;
+        let (folder, path) = files::folder(options.directory.as_deref())?;
+        let addresses =
+            Addresses { auth: auth_address, admin: admin_address, proxy: proxy_address, balancer: balancer_address };
+        let site = Site::new(&options, path, addresses);
+        let ready = site.write(&pki, now)?;
 
         let mut cluster = Cluster::new(&options.cluster, options.version, options.edition, clock.clone(), options.lag);
         if options.edition == Edition::Enterprise {
@@ -89,14 +67,21 @@ impl TeleportSim {
                 .connectors
                 .insert(options.connector.clone(), preset::connector(&options.connector, &options.okta_app_id));
         }
-        let shared = Shared::new(cluster, pki);
-        let stop = CancellationToken::new();
-        let sim = Self { shared, clock, ready, auth_address: addresses.0, stop, _folder: folder };
+        let shared = Shared::new(cluster, pki, doors, site);
+        let sim = Self { shared, clock, ready, addresses, stop: CancellationToken::new(), _folder: folder };
         for user in preset::users(options.edition, now) {
             sim.put_raw_user(&user)
                 .map_err(|refusal| TeleportSimError::Malformed { what: "a preset user", why: refusal.message })?;
         }
-        tokio::spawn(listener::serve(auth, tls, Arc::clone(&sim.shared), sim.stop.clone()));
+        let server = Server::new(&sim.shared);
+        for (listener, door, address) in [
+            (auth, Door::Auth, auth_address),
+            (proxy, Door::Proxy, proxy_address),
+            (balancer, Door::Balancer, balancer_address),
+        ] {
+            let web = proxy::router(&server, address.to_string());
+            tokio::spawn(listener::serve(listener, door, Arc::clone(&server), web, sim.stop.clone()));
+        }
         tokio::spawn(admin::serve(admin, Arc::clone(&sim.shared), sim.stop.clone()));
         Ok(sim)
     }
@@ -110,19 +95,37 @@ impl TeleportSim {
     /// Address of the Auth Service.
     #[must_use]
     pub fn auth_address(&self) -> SocketAddr {
-        self.auth_address
+        self.addresses.auth
+    }
+
+    /// Address of the Proxy, which routes by protocol names.
+    #[must_use]
+    pub fn proxy_address(&self) -> SocketAddr {
+        self.addresses.proxy
+    }
+
+    /// Address of a balancer before the Proxy, which takes protocol names away: the way in is a connection upgrade.
+    #[must_use]
+    pub fn balancer_address(&self) -> SocketAddr {
+        self.addresses.balancer
+    }
+
+    /// The CA of the Proxy's web side, PEM: not Teleport's, as public web authorities are not.
+    #[must_use]
+    pub fn web_ca_pem(&self) -> String {
+        self.shared.pki().web.pem()
     }
 
     /// The host CA, PEM: what clients trust.
     #[must_use]
     pub fn ca_pem(&self) -> String {
-        self.shared.pki.hosts.pem()
+        self.shared.pki().hosts.pem()
     }
 
     /// The pin of the host CA, as `tctl status` shows it.
     #[must_use]
     pub fn ca_pin(&self) -> String {
-        self.shared.pki.hosts.pin()
+        self.shared.pki().hosts.pin()
     }
 
     /// The text of an identity file. Certificates of users are remembered for the session probe.
@@ -131,7 +134,7 @@ impl TeleportSim {
     /// A key that cannot be made.
     pub fn identity(&self, kind: &IdentityKind) -> Result<String, TeleportSimError> {
         let now = self.clock.now();
-        let text = self.shared.pki.identity(kind, now)?;
+        let text = self.shared.pki().identity(kind, now)?;
         if let Holder::User { name, roles } = &kind.holder {
             let expires = kind.not_after.unwrap_or(now + SignedDuration::from_hours(12));
             self.shared.cluster().certificates.add(name, roles.clone(), now, expires);
@@ -311,6 +314,29 @@ impl TeleportSim {
         self.shared.restart(down);
     }
 
+    /// Makes a new host CA and cuts all connections. The old one is trusted still for callers; the identity files are written anew, with both.
+    ///
+    /// # Errors
+    /// A key that cannot be made, a file that cannot be written.
+    pub fn rotate_host_ca(&self) -> Result<(), TeleportSimError> {
+        self.shared.rotate_host_ca()
+    }
+
+    /// Stores or replaces a provision token, so that bots or hosts can join.
+    pub fn put_token(&self, token: ProvisionToken) {
+        self.shared.tokens().by_name.insert(token.name.clone(), token);
+    }
+
+    /// Removes a provision token.
+    pub fn remove_token(&self, name: &str) {
+        self.shared.tokens().by_name.remove(name);
+    }
+
+    /// Demands a second factor for writes from users that are neither bots nor the administrator.
+    pub fn demand_mfa(&self, demanded: bool) {
+        self.shared.cluster().demands_mfa = demanded;
+    }
+
     /// A person logs in through SAML.
     ///
     /// # Errors
@@ -325,65 +351,9 @@ impl TeleportSim {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, TeleportSimError> {
-    TcpListener::bind(address).await.map_err(|source| TeleportSimError::Listen { address, source })
-}
-
-fn address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, TeleportSimError> {
-    listener.local_addr().map_err(|source| TeleportSimError::Listen { address: asked, source })
-}
-
-/// The folder for the files: the one that was asked for, or one of our own.
-fn folder(asked: Option<&Path>) -> Result<(Option<tempfile::TempDir>, PathBuf), TeleportSimError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TeleportSimError::File { path, source }
-    };
-    if let Some(path) = asked {
-        std::fs::create_dir_all(path).map_err(failed(path))?;
-        return Ok((None, path.to_owned()));
-    }
-    let folder = tempfile::Builder::new().prefix("teleport-sim-").tempdir().map_err(failed(&std::env::temp_dir()))?;
-    let path = folder.path().to_owned();
-    Ok((Some(folder), path))
-}
-
-fn write_files(
-    options: &Options,
-    pki: &Pki,
-    folder: &Path,
-    now: Timestamp,
-    (auth, admin): (SocketAddr, SocketAddr),
-) -> Result<Ready, TeleportSimError> {
-    let write = |name: &str, text: &str| -> Result<String, TeleportSimError> {
-        let path = folder.join(name);
-        write_private(&path, text).map_err(|source| TeleportSimError::File { path: path.clone(), source })?;
-        Ok(path.to_string_lossy().into_owned())
-    };
-    let month = now + SignedDuration::from_hours(24 * 30);
-    let identity = |kind: IdentityKind| {
-        let kind = IdentityKind { key: options.keys, not_after: Some(month), ..kind };
-        pki.identity(&kind, now)
-    };
-    let connector = if options.edition == Edition::Enterprise { options.connector.clone() } else { String::new() };
-    Ok(Ready {
-        auth_address: auth.to_string(),
-        admin_url: format!("http://{admin}"),
-        ca_file: write("ca.pem", &pki.hosts.pem())?,
-        identity_file: write("identity", &identity(IdentityKind::user(preset::BOT_USER, &[preset::BOT_ROLE]))?)?,
-        admin_identity_file: write(
-            "admin-identity",
-            &identity(IdentityKind::user(preset::ADMIN_USER, &preset::ADMIN_ROLES))?,
-        )?,
-        cluster: options.cluster.clone(),
-        connector,
-    })
-}
-
-/// Writes a file that only its owner reads.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), TeleportSimError> {
+    let failed = |source| TeleportSimError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }

@@ -48,8 +48,13 @@ pub(crate) fn public_line(spki: &[u8]) -> Result<String, TeleportSimError> {
     Ok(format!("{key_type} {}", base64::engine::general_purpose::STANDARD.encode(public_key(spki)?)))
 }
 
+/// The wire form inside a line of `authorized_keys` form.
+pub(crate) fn wire_of(line: &str) -> Option<Vec<u8>> {
+    base64::engine::general_purpose::STANDARD.decode(line.split_whitespace().nth(1)?).ok()
+}
+
 /// A public key in SSH's wire form.
-fn public_key(spki: &[u8]) -> Result<Vec<u8>, TeleportSimError> {
+pub(crate) fn public_key(spki: &[u8]) -> Result<Vec<u8>, TeleportSimError> {
     let (key_type, parts) = public_parts(spki)?;
     Ok([string(key_type.as_bytes()), parts].concat())
 }

@@ -25,6 +25,7 @@ pub(crate) const OKTA_SERVICE_WITHOUT_ORIGIN: &str = "Okta service must supply \
 impl Cluster {
     pub(crate) fn create_user(&mut self, caller: &Caller, raw: &[u8]) -> Result<Bytes, Refusal> {
         self.require(caller, "user", &["create"])?;
+        self.require_mfa(caller)?;
         let draft = present(raw)?;
         check_new_origin(caller, &draft)?;
         draft.validate(self.version)?;
@@ -39,6 +40,7 @@ impl Cluster {
 
     pub(crate) fn update_user(&mut self, caller: &Caller, raw: &[u8]) -> Result<Bytes, Refusal> {
         self.require(caller, "user", &["update"])?;
+        self.require_mfa(caller)?;
         let draft = present(raw)?;
         check_new_origin(caller, &draft)?;
         draft.validate(self.version)?;
@@ -56,6 +58,7 @@ impl Cluster {
 
     pub(crate) fn upsert_user(&mut self, caller: &Caller, raw: &[u8]) -> Result<Bytes, Refusal> {
         self.require(caller, "user", &["create", "update"])?;
+        self.require_mfa(caller)?;
         let draft = present(raw)?;
         check_new_origin(caller, &draft)?;
         draft.validate(self.version)?;
@@ -73,6 +76,7 @@ impl Cluster {
     /// Deletes a user and, as Teleport does, every user whose name begins with that name and a slash.
     pub(crate) fn delete_user(&mut self, caller: &Caller, name: &str) -> Result<(), Refusal> {
         self.require(caller, "user", &["delete"])?;
+        self.require_mfa(caller)?;
         if name.is_empty() {
             return Err(Refusal::bad_parameter("missing user name"));
         }

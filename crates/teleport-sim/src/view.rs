@@ -93,6 +93,12 @@ pub struct StateView {
     pub writes: u64,
     /// How far the caches are behind.
     pub lag: crate::Lag,
+    /// `host:port` of the Proxy, which routes by protocol names.
+    pub proxy_address: String,
+    /// `host:port` of a balancer before the Proxy, which takes protocol names away.
+    pub balancer_address: String,
+    /// File with the CA of the Proxy's web side, PEM.
+    pub web_ca_file: String,
     /// The pin of the host CA, as `tctl status` shows it.
     pub ca_pin: String,
 }
