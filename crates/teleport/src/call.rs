@@ -29,6 +29,16 @@ pub enum Call {
     GetRoles,
     /// `AuthService/GetSAMLConnector`.
     GetSamlConnector,
+    /// `AuthService/GetClusterCACert`.
+    GetClusterCaCert,
+    /// `AuthService/GenerateUserCerts`.
+    GenerateUserCerts,
+    /// `teleport.join.v1.JoinService/Join`.
+    Join,
+    /// `proto.JoinService/RegisterUsingToken`.
+    RegisterUsingToken,
+    /// Joining by HTTP with JSON.
+    RegisterByHttp,
 }
 
 impl Call {
@@ -49,6 +59,11 @@ impl Call {
             Self::ListRoles => "ListRoles",
             Self::GetRoles => "GetRoles",
             Self::GetSamlConnector => "GetSAMLConnector",
+            Self::GetClusterCaCert => "GetClusterCACert",
+            Self::GenerateUserCerts => "GenerateUserCerts",
+            Self::Join => "Join",
+            Self::RegisterUsingToken => "RegisterUsingToken",
+            Self::RegisterByHttp => "tokens/register",
         }
     }
 
@@ -56,7 +71,13 @@ impl Call {
     #[must_use]
     pub fn rule(self) -> Option<(&'static str, &'static [&'static str])> {
         Some(match self {
-            Self::Ping | Self::GetCurrentUser => return None,
+            Self::Ping
+            | Self::GetCurrentUser
+            | Self::GetClusterCaCert
+            | Self::GenerateUserCerts
+            | Self::Join
+            | Self::RegisterUsingToken
+            | Self::RegisterByHttp => return None,
             Self::GetUser => ("user", &["read"]),
             Self::ListUsers => ("user", &["list", "read"]),
             Self::CreateUser => ("user", &["create"]),

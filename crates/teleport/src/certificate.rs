@@ -52,3 +52,9 @@ fn first<'a>(mut attributes: impl Iterator<Item = &'a x509_parser::x509::Attribu
 fn cluster_attribute(subject: &X509Name<'_>) -> Option<String> {
     first(subject.iter_attributes().filter(|attribute| attribute.attr_type().to_id_string() == CLUSTER_NAME_OID))
 }
+
+/// The public key (SPKI, DER) of a certificate.
+pub(crate) fn public_key_info(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.public_key().raw.to_vec())
+}

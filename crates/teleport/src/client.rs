@@ -25,10 +25,13 @@ use crate::{
     denial::Cause,
     dial::Way,
     error::TeleportError,
+    http_proxy::HttpProxy,
     identity::Identity,
     link::Link,
     pace::Pace,
+    route::Route,
     users::{LARGEST_PAGE, Slashed},
+    web::WebTrust,
 };
 
 /// First major version whose users can be written as we do.
@@ -52,20 +55,28 @@ pub struct Settings {
     pub lock_wait: Duration,
     /// Longest wait for one answer. Default 30 s.
     pub deadline: Duration,
+    /// An HTTP proxy on the way out. Default: what the environment prescribes for the address.
+    pub http_proxy: Option<HttpProxy>,
+    /// Further authorities (PEM) for the Proxy's web side, beside the system's; needed only behind balancers.
+    pub web_authorities: Option<String>,
 }
 
 impl Settings {
     /// Settings with the defaults.
     #[must_use]
     pub fn new(address: impl Into<String>, identity: Identity) -> Self {
+        let address = address.into();
+        let http_proxy = Address::parse(&address).ok().and_then(|address| HttpProxy::from_environment(&address));
         Self {
-            address: address.into(),
+            address,
             identity,
             way: Way::Auto,
             write_rate: 300,
             concurrency: 8,
             lock_wait: Duration::from_secs(20),
             deadline: Duration::from_secs(30),
+            http_proxy,
+            web_authorities: None,
         }
     }
 }
@@ -85,8 +96,12 @@ impl TeleportClient {
     /// # Errors
     /// An address that cannot be read, or an identity that fits no TLS connection.
     pub fn connect(settings: Settings) -> Result<Self, TeleportError> {
-        let address = Address::parse(&settings.address)?;
-        let link = Link::new(address, settings.way, settings.identity, settings.concurrency, settings.deadline)?;
+        let route = Route {
+            address: Address::parse(&settings.address)?,
+            http_proxy: settings.http_proxy,
+            web: WebTrust::with(settings.web_authorities.as_deref()),
+        };
+        let link = Link::new(route, settings.way, settings.identity, settings.concurrency, settings.deadline)?;
         Ok(Self {
             link,
             pace: Pace::new(settings.write_rate),
@@ -212,7 +227,7 @@ fn check_version(version: &str) -> Result<(), TeleportError> {
 }
 
 /// `17` of `17.0.0-dev`.
-fn major(version: &str) -> Option<u64> {
+pub(crate) fn major(version: &str) -> Option<u64> {
     version.trim_start_matches('v').split('.').next()?.parse().ok()
 }
 

@@ -22,6 +22,8 @@ pub enum Cause {
     Expired,
     /// The object belongs to others, or to the system role Okta.
     Origin,
+    /// The bot may not impersonate the roles that it asked for.
+    Impersonation,
     /// The server did not say.
     Unsaid,
 }
@@ -59,6 +61,8 @@ impl Denial {
             Cause::Expired
         } else if has("okta service") || has("okta resource") {
             Cause::Origin
+        } else if call == Call::GenerateUserCerts {
+            Cause::Impersonation
         } else if call.rule().is_none() {
             // Everybody may ask who they are; who may not is locked (17 does not say so).
             Cause::Locked
@@ -84,6 +88,7 @@ impl Denial {
             Cause::HardwareKey => format!("Teleport wants a hardware key or a trusted device from {own}: {text}"),
             Cause::Expired => format!("Teleport says that the credentials of {own} have expired: {text}"),
             Cause::Origin => format!("Teleport refused {method} because of the object's origin: {text}"),
+            Cause::Impersonation => format!("{own} may not impersonate the roles that it asks for: {text}"),
             Cause::Unsaid => format!("Teleport refused {method} to {own} and did not say why: {text}"),
         }
     }
@@ -93,6 +98,7 @@ impl Denial {
     pub fn reason(&self) -> &'static str {
         match self.cause {
             Cause::Rule(_) | Cause::Unsaid => "PermissionMissing",
+            Cause::Impersonation => "RolesNotAllowedToBot",
             Cause::Locked => "IdentityLocked",
             Cause::SecondFactor => "SecondFactorDemanded",
             Cause::PinnedAddress => "AddressPinned",
@@ -121,6 +127,10 @@ impl Denial {
                 ),
                 None => "see the log of Teleport's Auth Service".into(),
             },
+            Cause::Impersonation => format!(
+                "let the bot have these roles (tctl bots update {} --add-roles=…), or lift a lock on it (tctl get locks)",
+                own.trim_start_matches("bot-")
+            ),
             Cause::Locked => format!(
                 "find the lock with tctl get locks (target user {own}, one of its roles, its bot instance or its join token) \
                  and, if it should go, tctl rm lock/<name>"

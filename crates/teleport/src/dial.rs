@@ -1,12 +1,13 @@
-//! The way to the Auth Service: straight, or through a Proxy that routes TLS.
+//! The way to the Auth Service: straight, through a Proxy that routes TLS, or through a Proxy behind a balancer that ends TLS.
 //!
-//! Both are one mutual TLS handshake with the Auth Service itself; a Proxy only reads the protocol name (ALPN) that is offered first and passes the
-//! stream on. So the form for a Proxy is understood by an Auth Service as well, and the kinds of way differ in two names only:
+//! Each is one mutual TLS handshake with the Auth Service itself; a Proxy only reads the protocol name (ALPN) that is offered first and passes the
+//! stream on. So the form for a Proxy is understood by an Auth Service as well:
 //!
-//! | form | server name | ALPN |
-//! |---|---|---|
-//! | Auth | `teleport.cluster.local` | `h2` |
-//! | Proxy | `<hex of the cluster's name>.teleport.cluster.local` | `teleport-auth@` + that, then `h2` |
+//! | way | server name | ALPN | over |
+//! |---|---|---|---|
+//! | Auth | `teleport.cluster.local` | `h2` | TCP |
+//! | Proxy | `<hex of the cluster's name>.teleport.cluster.local` | `teleport-auth@` + that, then `h2` | TCP |
+//! | Upgrade | as Proxy | as Proxy | an upgraded connection to the web side |
 
 use std::{
     io,
@@ -16,31 +17,24 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use jiff::Timestamp;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore, client::Resumption,
-    crypto::aws_lc_rs, sign::SingleCertAndKey,
+    AlertDescription, CertificateError, ClientConfig, InvalidMessage, client::Resumption, crypto::aws_lc_rs,
+    sign::SingleCertAndKey,
 };
 use rustls_pki_types::ServerName;
 use teleport_proto::names;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    address::Address,
     error::TeleportError,
-    identity::{Identity, IdentityError},
+    identity::IdentityError,
+    party::Party,
+    route::{DialError, Route, Stream, in_time},
 };
-
-/// Longest time for a connection to come about, and again for its handshake.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Port of an Auth Service by custom.
 const AUTH_PORT: u16 = 3025;
@@ -55,6 +49,8 @@ pub enum Way {
     Auth,
     /// Through a Proxy with TLS routing (`proxy_listener_mode: multiplex`).
     Proxy,
+    /// Through a Proxy behind a balancer that ends TLS (L7).
+    Upgrade,
 }
 
 impl Way {
@@ -65,6 +61,7 @@ impl Way {
             Self::Auto => "Auto",
             Self::Auth => "Auth",
             Self::Proxy => "Proxy",
+            Self::Upgrade => "Upgrade",
         }
     }
 }
@@ -78,10 +75,10 @@ struct Form {
 
 /// Makes connections. Tries the forms in turn and remembers the one that worked.
 pub(crate) struct Dialer {
-    address: Address,
-    identity: Identity,
-    /// The first is tried first; the form for a Proxy, if there, is the one whose failure is told.
+    route: Route,
+    party: Party,
     forms: Vec<Form>,
+    /// Index of the form that worked last, and 1.
     worked: AtomicUsize,
     broken: Broken,
 }
@@ -102,21 +99,19 @@ impl Broken {
 }
 
 impl Dialer {
-    pub(crate) fn new(address: Address, way: Way, identity: Identity) -> Result<Self, TeleportError> {
-        let mut roots = RootCertStore::empty();
-        for authority in identity.authorities() {
-            roots.add(authority.clone()).map_err(|error| IdentityError::Authority(error.to_string()))?;
-        }
-        let roots = Arc::new(roots);
+    /// A dialer for connections on which `protocol` is spoken (`h2`, `http/1.1`).
+    pub(crate) fn new(route: Route, way: Way, party: Party, protocol: &str) -> Result<Self, TeleportError> {
         let ways: &[Way] = match way {
+            // Without the cluster's name there is nothing to route by.
+            _ if party.cluster().is_empty() => &[Way::Auth],
+            Way::Auto if route.address.port() == AUTH_PORT => &[Way::Auth, Way::Proxy],
+            Way::Auto => &[Way::Proxy, Way::Auth, Way::Upgrade],
             Way::Auth => &[Way::Auth],
             Way::Proxy => &[Way::Proxy],
-            Way::Auto if address.port() == AUTH_PORT => &[Way::Auth, Way::Proxy],
-            Way::Auto => &[Way::Proxy, Way::Auth],
+            Way::Upgrade => &[Way::Upgrade],
         };
-        let forms =
-            ways.iter().map(|way| Form::new(*way, &identity, Arc::clone(&roots))).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { address, identity, forms, worked: AtomicUsize::new(0), broken: Broken::default() })
+        let forms = ways.iter().map(|way| Form::new(*way, &party, protocol)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { route, party, forms, worked: AtomicUsize::new(0), broken: Broken::default() })
     }
 
     /// What ended the last connection.
@@ -132,10 +127,10 @@ impl Dialer {
 
     /// A connection to the Auth Service, through TLS.
     pub(crate) async fn dial(&self) -> Result<Watched, TeleportError> {
-        self.identity.check(Timestamp::now())?;
+        self.party.check(Timestamp::now())?;
         self.broken.set(None);
         let first = self.worked.load(Ordering::Relaxed).saturating_sub(1);
-        let mut told = None;
+        let mut told: Option<(u8, DialError)> = None;
         for turn in 0..self.forms.len() {
             let index = (first + turn) % self.forms.len();
             let Some(form) = self.forms.get(index) else { break };
@@ -144,41 +139,52 @@ impl Dialer {
                     self.worked.store(index + 1, Ordering::Relaxed);
                     return Ok(Watched { stream, broken: self.broken.clone() });
                 }
-                Err(error) if error.unreached() => return Err(told.unwrap_or(error).told(self)),
                 Err(error) => {
-                    tracing::debug!(address = %self.address, way = form.way.as_str(), ?error, "TLS handshake failed");
-                    if told.is_none() || form.way == Way::Proxy {
-                        told = Some(error);
+                    tracing::debug!(address = %self.route.address, way = form.way.as_str(), ?error, "no connection");
+                    let unreached = error.unreached();
+                    let weight = weight(form.way, &error);
+                    if told.as_ref().is_none_or(|(other, _)| weight > *other) {
+                        told = Some((weight, error));
+                    }
+                    if unreached {
+                        break;
                     }
                 }
             }
         }
-        Err(told.map_or_else(
-            || TeleportError::Handshake { address: self.address.to_string(), detail: "no way to try".into() },
-            |error| error.told(self),
-        ))
+        Err(match told {
+            Some((_, error)) => self.told(error),
+            None => {
+                TeleportError::Handshake { address: self.route.address.to_string(), detail: "no way to try".into() }
+            }
+        })
     }
 
-    async fn handshake(&self, form: &Form) -> Result<TlsStream<TcpStream>, DialError> {
-        let host = (self.address.host(), self.address.port());
-        let tcp = async {
-            let found: Vec<_> = tokio::net::lookup_host(host).await.map_err(DialError::Unresolved)?.collect();
-            let tcp = TcpStream::connect(&found[..]).await.map_err(DialError::Tcp)?;
-            tcp.set_nodelay(true).map_err(DialError::Tcp)?;
-            Ok(tcp)
+    async fn handshake(&self, form: &Form) -> Result<TlsStream<Stream>, DialError> {
+        let stream = match form.way {
+            Way::Upgrade => self.route.upgraded_stream().await?,
+            _ => self.route.stream().await?,
         };
-        let tcp = timeout(CONNECT_TIMEOUT, tcp).await.map_err(|_| DialError::Silent("no connection"))??;
-        let tls = TlsConnector::from(Arc::clone(&form.config)).connect(form.name.clone(), tcp);
-        let tls = timeout(CONNECT_TIMEOUT, tls).await;
-        tls.map_err(|_| DialError::Silent("a connection, but no TLS handshake"))?.map_err(DialError::Tls)
+        let tls = TlsConnector::from(Arc::clone(&form.config)).connect(form.name.clone(), stream);
+        in_time("a connection, but no TLS handshake", async { tls.await.map_err(DialError::Tls) }).await
+    }
+
+    fn told(&self, error: DialError) -> TeleportError {
+        match &error {
+            DialError::Tls(inner) => match tls_error(inner) {
+                Some(inner) => self.explain_tls(inner),
+                None => error.told(&self.route),
+            },
+            _ => error.told(&self.route),
+        }
     }
 
     /// What a TLS error means.
     pub(crate) fn explain_tls(&self, error: &rustls::Error) -> TeleportError {
         use AlertDescription as Alert;
 
-        let address = self.address.to_string();
-        let cluster = self.identity.cluster().to_owned();
+        let address = self.route.address.to_string();
+        let cluster = self.party.cluster().to_owned();
         let detail = error.to_string();
         match error {
             rustls::Error::AlertReceived(
@@ -190,7 +196,7 @@ impl Dialer {
                 | Alert::UnsupportedCertificate
                 | Alert::UnknownCA
                 | Alert::AccessDenied,
-            ) => TeleportError::IdentityRefused { user: self.identity.user().to_owned(), detail },
+            ) => TeleportError::IdentityRefused { user: self.party.user().to_owned(), detail },
             rustls::Error::AlertReceived(Alert::NoApplicationProtocol | Alert::UnrecognisedName)
             | rustls::Error::NoApplicationProtocol
             | rustls::Error::InvalidCertificate(
@@ -203,61 +209,43 @@ impl Dialer {
     }
 }
 
+/// Which of several failures is told: the form for a Proxy is right at an Auth Service too, so its failure says more than the other's; that an
+/// upgrade is not to be had says least, but a failure behind one says most.
+fn weight(way: Way, error: &DialError) -> u8 {
+    match (way, error) {
+        (_, DialError::Web(_)) => 0,
+        (Way::Upgrade, _) => 3,
+        (Way::Proxy, _) => 2,
+        _ => 1,
+    }
+}
+
 impl Form {
-    fn new(way: Way, identity: &Identity, roots: Arc<RootCertStore>) -> Result<Self, TeleportError> {
+    fn new(way: Way, party: &Party, protocol: &str) -> Result<Self, TeleportError> {
         let (name, protocols) = match way {
-            Way::Auth => (names::API_DOMAIN.to_owned(), vec![names::ALPN_H2.to_owned()]),
-            Way::Auto | Way::Proxy => (
-                names::encoded_cluster(identity.cluster()),
+            Way::Auth => (names::API_DOMAIN.to_owned(), vec![protocol.to_owned()]),
+            Way::Auto | Way::Proxy | Way::Upgrade => (
+                names::encoded_cluster(party.cluster()),
                 // In this order: with h2 first, a Proxy answers for itself.
-                vec![names::auth_alpn(identity.cluster()), names::ALPN_H2.to_owned()],
+                vec![names::auth_alpn(party.cluster()), protocol.to_owned()],
             ),
         };
-        let unusable = |detail: String| IdentityError::Certificate(detail);
+        let unusable = IdentityError::Certificate;
         let name = ServerName::try_from(name)
-            .map_err(|_| unusable(format!("its cluster name {:?} fits no server name", identity.cluster())))?;
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .map_err(|_| unusable(format!("its cluster name {:?} fits no server name", party.cluster())))?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(error.to_string()))?
-            .with_root_certificates(roots)
+            .map_err(|error| unusable(error.to_string()))?;
+        let builder = party.trust(builder)?;
+        let mut config = match party.certified_key() {
             // Always sent, whatever authorities the server hints at.
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from((*identity.certified_key()).clone())));
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((*key).clone()))),
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = protocols.into_iter().map(String::into_bytes).collect();
         // A resumed session would stand for the certificate of the first one.
         config.resumption = Resumption::disabled();
         Ok(Self { way, name, config: Arc::new(config) })
-    }
-}
-
-/// Why a connection did not come about.
-#[derive(Debug)]
-enum DialError {
-    Unresolved(io::Error),
-    Tcp(io::Error),
-    Tls(io::Error),
-    /// Nothing came in time; what was missed.
-    Silent(&'static str),
-}
-
-impl DialError {
-    /// Another form of the handshake would not help.
-    fn unreached(&self) -> bool {
-        !matches!(self, Self::Tls(_))
-    }
-
-    fn told(self, dialer: &Dialer) -> TeleportError {
-        let address = dialer.address.to_string();
-        match self {
-            Self::Unresolved(error) => TeleportError::Unresolved { address, detail: error.to_string() },
-            Self::Tcp(error) => TeleportError::Unreachable { address, detail: error.to_string() },
-            Self::Silent(what) => {
-                TeleportError::Unreachable { address, detail: format!("{what} within {} s", CONNECT_TIMEOUT.as_secs()) }
-            }
-            Self::Tls(error) => match tls_error(&error) {
-                Some(error) => dialer.explain_tls(error),
-                None => TeleportError::Handshake { address, detail: error.to_string() },
-            },
-        }
     }
 }
 
@@ -268,7 +256,7 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 
 /// A TLS stream that remembers what TLS said when it ended.
 pub(crate) struct Watched {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Stream>,
     broken: Broken,
 }
 

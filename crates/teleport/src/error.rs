@@ -3,7 +3,7 @@
 use engine::failure::{Class, Failure, Side};
 use tonic::Code;
 
-use crate::{call::Call, denial::Denial, identity::IdentityError};
+use crate::{call::Call, denial::Denial, identity::IdentityError, join::refusal::JoinRefusal};
 
 /// One thing that went wrong: [`class`](Self::class) and [`reason`](Self::reason) for programs, its text and
 /// [`remedy`](Self::remedy) for people. Carries no secret.
@@ -64,6 +64,14 @@ pub enum TeleportError {
         /// What it answered.
         detail: String,
     },
+    /// The web side of a Proxy does not answer as one.
+    #[error("the web side of {address} does not answer as a Teleport Proxy: {detail}")]
+    NotProxy {
+        /// Which.
+        address: String,
+        /// What it answered.
+        detail: String,
+    },
     /// The TLS handshake broke off for another reason.
     #[error("the TLS handshake with {address} failed: {detail}")]
     Handshake {
@@ -113,6 +121,9 @@ pub enum TeleportError {
     /// Not allowed.
     #[error("{}", .0.message())]
     Denied(Denial),
+    /// Not let in.
+    #[error("{}", .0.message())]
+    Join(JoinRefusal),
     /// A role that a user should get does not exist.
     #[error("Teleport has no role {role:?}")]
     RoleMissing {
@@ -214,9 +225,11 @@ impl TeleportError {
             | Self::IdentityDiffers { .. }
             | Self::ServerNotTrusted { .. } => Class::Credential,
             Self::Denied(_) => Class::Permission,
+            Self::Join(refusal) => refusal.class(),
             Self::Address { .. }
             | Self::NotTls { .. }
             | Self::NotTeleport { .. }
+            | Self::NotProxy { .. }
             | Self::RoleMissing { .. }
             | Self::Origin { .. }
             | Self::Name { .. }
@@ -244,6 +257,7 @@ impl TeleportError {
             Self::Unresolved { .. } => "TeleportNameUnresolved",
             Self::Unreachable { .. } => "TeleportUnreachable",
             Self::NotTls { .. } | Self::NotTeleport { .. } => "NotTeleport",
+            Self::NotProxy { .. } => "NotTeleportProxy",
             Self::ServerNotTrusted { .. } => "TeleportNotTrusted",
             Self::Handshake { .. } => "TeleportHandshakeFailed",
             Self::IdentityRefused { .. } => "IdentityRefused",
@@ -252,6 +266,7 @@ impl TeleportError {
             Self::ConnectionLost { .. } => "TeleportConnectionLost",
             Self::Deadline { .. } => "TeleportTimeout",
             Self::Denied(denial) => denial.reason(),
+            Self::Join(refusal) => refusal.reason(),
             Self::RoleMissing { .. } => "RoleMissing",
             Self::Origin { .. } => "OriginRefused",
             Self::Name { .. } => "UserNameRefused",
@@ -271,6 +286,7 @@ impl TeleportError {
         match self {
             Self::Identity(error) => error.remedy(),
             Self::Denied(denial) => denial.remedy(),
+            Self::Join(refusal) => refusal.remedy(),
             Self::RoleMissing { role } => format!(
                 "create the role in Teleport (tctl create) or take {role:?} out of spec.users.roles; Community Edition has \
                  no okta-requester"
@@ -296,6 +312,10 @@ impl TeleportError {
             Self::NotTls { .. } | Self::NotTeleport { .. } => {
                 "let spec.teleport.address name the Proxy (with TLS routing, proxy_listener_mode: multiplex) or the Auth \
                  Service on port 3025, without anything in between that ends TLS"
+            }
+            Self::NotProxy { .. } => {
+                "let spec.teleport.address name a Teleport Proxy whose web certificate is of an authority that this operator trusts (give a company's \
+                 own as web authority)"
             }
             Self::ServerNotTrusted { .. } => {
                 "check that address and identity belong to the same cluster; after a rotation of its host authority issue a \

@@ -4,7 +4,9 @@
 //! | module | what |
 //! |---|---|
 //! | [`identity`], `certificate` | the identity file: key, certificate, authorities; who we are and until when |
-//! | [`address`], `dial` | where Teleport is, and the way there (straight, or through a Proxy) |
+//! | [`join`], `key` | an identity without a secret: by the pod's own token |
+//! | [`address`], `route` | where Teleport is, and how bytes get there (`http_proxy`) |
+//! | `dial`, `party` | the handshake: straight, through a Proxy, behind a balancer (`web`, `upgrade`, `websocket`); as whom, trusting whom |
 //! | `link`, `answer` | calls: deadlines, concurrency, counters, retries of reads |
 //! | `users`, `splice` | users; an update that leaves every foreign byte alone |
 //! | `locks` | locks, and when they are in force |
@@ -24,19 +26,30 @@ mod connectors;
 pub mod denial;
 mod dial;
 pub mod error;
+mod http_proxy;
 pub mod identity;
 mod instant;
+pub mod join;
+mod key;
 mod link;
 mod locks;
 pub mod names;
 mod pace;
+mod party;
 pub mod permissions;
 mod roles;
+mod route;
 mod splice;
+mod upgrade;
 mod users;
+mod web;
+mod websocket;
 
 pub use call::{Call, CallCount};
 pub use client::{Settings, TeleportClient};
 pub use dial::Way;
 pub use error::TeleportError;
+pub use http_proxy::HttpProxy;
 pub use identity::{Identity, IdentityError};
+pub use join::{JoinRole, JoinSettings, JoinTrust, Joiner};
+pub use web::Found;

@@ -11,7 +11,9 @@ use std::{
 use backon::{ExponentialBuilder, Retryable as _};
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use teleport_proto::{auth::auth_service_client::AuthServiceClient, users::users_service_client::UsersServiceClient};
+use teleport_proto::{
+    auth::auth_service_client::AuthServiceClient, names, users::users_service_client::UsersServiceClient,
+};
 use tokio::sync::Semaphore;
 use tonic::{
     Response, Status,
@@ -20,12 +22,13 @@ use tonic::{
 use tower::service_fn;
 
 use crate::{
-    address::Address,
     answer::CallError,
     call::{Call, CallCount},
     dial::{Dialer, Way},
     error::TeleportError,
     identity::Identity,
+    party::Party,
+    route::Route,
 };
 
 /// A page of users may be larger than the 4 MiB that gRPC clients take by custom: the server does not mind sending more.
@@ -53,7 +56,7 @@ struct Channelled {
 
 /// The link to one cluster.
 pub(crate) struct Link {
-    address: Address,
+    route: Route,
     way: Way,
     deadline: Duration,
     current: RwLock<Arc<Channelled>>,
@@ -61,21 +64,27 @@ pub(crate) struct Link {
     counts: Mutex<BTreeMap<(Call, &'static str), u64>>,
 }
 
+/// A channel over connections of `dialer`, made when they are needed.
+pub(crate) fn channel(dialer: &Arc<Dialer>) -> Channel {
+    let dialer = Arc::clone(dialer);
+    // The scheme is http because TLS is the dialer's business; the host only becomes the `:authority` of requests.
+    Endpoint::from_static("http://teleport.cluster.local")
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(false)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .connect_with_connector_lazy(service_fn(move |_: Uri| {
+            let dialer = Arc::clone(&dialer);
+            async move { dialer.dial().await.map(TokioIo::new) }
+        }))
+}
+
 impl Channelled {
-    fn new(address: &Address, way: Way, identity: Identity) -> Result<Self, TeleportError> {
-        let dialer = Arc::new(Dialer::new(address.clone(), way, identity.clone())?);
-        let connect = Arc::clone(&dialer);
-        // The scheme is http because TLS is the dialer's business; the host only becomes the `:authority` of requests.
-        let channel = Endpoint::from_static("http://teleport.cluster.local")
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(false)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .connect_with_connector_lazy(service_fn(move |_: Uri| {
-                let dialer = Arc::clone(&connect);
-                async move { dialer.dial().await.map(TokioIo::new) }
-            }));
+    fn new(route: &Route, way: Way, identity: Identity) -> Result<Self, TeleportError> {
+        let party = Party::Known(Box::new(identity.clone()));
+        let dialer = Arc::new(Dialer::new(route.clone(), way, party, names::ALPN_H2)?);
+        let channel = channel(&dialer);
         let stubs = Stubs {
             users: UsersServiceClient::new(channel.clone()).max_decoding_message_size(LARGEST_ANSWER),
             auth: AuthServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER),
@@ -87,20 +96,20 @@ impl Channelled {
 impl Link {
     /// Connects lazily: nothing is dialled before the first call.
     pub(crate) fn new(
-        address: Address,
+        route: Route,
         way: Way,
         identity: Identity,
         concurrency: usize,
         deadline: Duration,
     ) -> Result<Self, TeleportError> {
-        let current = RwLock::new(Arc::new(Channelled::new(&address, way, identity)?));
+        let current = RwLock::new(Arc::new(Channelled::new(&route, way, identity)?));
         let permits = Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        Ok(Self { address, way, deadline, current, permits, counts: Mutex::default() })
+        Ok(Self { route, way, deadline, current, permits, counts: Mutex::default() })
     }
 
     /// Calls made from now on use this identity; those under way end with the one that they began with.
     pub(crate) fn renew(&self, identity: Identity) -> Result<(), TeleportError> {
-        self.replace(Channelled::new(&self.address, self.way, identity)?);
+        self.replace(Channelled::new(&self.route, self.way, identity)?);
         Ok(())
     }
 
@@ -174,7 +183,7 @@ impl Link {
         if !Arc::ptr_eq(old, &self.current()) {
             return;
         }
-        match Channelled::new(&self.address, self.way, old.identity.clone()) {
+        match Channelled::new(&self.route, self.way, old.identity.clone()) {
             Ok(channelled) => self.replace(channelled),
             Err(error) => tracing::warn!(%error, "no new connection"),
         }
@@ -192,7 +201,7 @@ impl Link {
 
 /// Tells an answer of the server from the want of one. The code alone does not: a connection that is refused, cut or rejected by a TLS alert shows as
 /// UNAVAILABLE, UNKNOWN or CANCELLED, each of which a server also answers.
-fn read_status(call: Call, dialer: &Dialer, status: &Status) -> CallError {
+pub(crate) fn read_status(call: Call, dialer: &Dialer, status: &Status) -> CallError {
     let mut source = status.source();
     if source.is_none() {
         return CallError::Answer(status.code(), status.message().to_owned());
