@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("okta-sim", &[]),
     ("teleport-sim", &["teleport-proto"]),
     ("testkit", &[]),
-    ("suites", &["api", "engine", "okta", "teleport", "okta-sim", "teleport-sim"]),
+    ("suites", &["api", "engine", "okta", "teleport", "operator", "okta-sim", "teleport-sim", "testkit"]),
 ];
 
 /// Crates that a crate must not need, however far down: the pure ones do no I/O.

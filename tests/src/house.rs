@@ -1,0 +1,238 @@
+//! The operator over a real API server, in a namespace of its own, under its own ServiceAccount, between both simulators.
+
+use std::time::Duration;
+
+use api::OktaUserSync;
+use engine::role::Ceiling;
+use k8s_openapi::{
+    api::{
+        core::v1::{Secret, ServiceAccount},
+        rbac::v1::{Role, RoleBinding},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use okta_sim::OktaSim;
+use operator::{Operator, Settings, controller::Reach, pace::Backoff, resolve::Defaults};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use teleport_sim::TeleportSim;
+use testkit::{Status, check_settled, eventually, kstatus};
+use tokio_util::sync::CancellationToken;
+
+const OPERATOR: &str = "okta-user-sync";
+const RESOURCE: &str = "acme";
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A running operator and what it stands between.
+pub struct House {
+    /// The Okta organisation.
+    pub okta: OktaSim,
+    /// The Teleport cluster.
+    pub teleport: TeleportSim,
+    /// The administrator's client.
+    pub client: Client,
+    /// The namespace of everything.
+    pub namespace: String,
+    requests: u32,
+    stop: CancellationToken,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl House {
+    /// An operator that waits for its first resource, and an organisation of so many people.
+    pub async fn with_people(people: usize) -> Self {
+        // One provider for the process; a second installation fails, and that is fine.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let control_plane = testkit::control_plane::shared().await.unwrap();
+        let client = control_plane.client().unwrap();
+        let namespace = testkit::namespace(&client, "house").await.unwrap();
+        let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
+        let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport_sim::Options::default() };
+        let teleport = TeleportSim::start(options).await.unwrap();
+        let house = Self { okta, teleport, client, namespace, requests: 0, stop: CancellationToken::new() };
+        house.install().await;
+        let token = control_plane.service_account_token(&house.namespace, OPERATOR, &[]).await.unwrap();
+        let mut kube = control_plane.config();
+        kube.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
+        let mut settings = Settings::new(
+            kube,
+            Defaults {
+                okta_ca: Some(house.okta.ca_pem().as_bytes().to_vec()),
+                teleport_address: None,
+                ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
+            },
+        );
+        settings.reach = Reach::Namespace(house.namespace.clone());
+        settings.listen = ([127, 0, 0, 1], 0).into();
+        settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
+        let operator = Operator::bind(settings).await.unwrap();
+        tokio::spawn(operator.run(house.stop.clone()));
+        house
+    }
+
+    /// The definition, and the operator's account with exactly the rights that the chart gives it.
+    async fn install(&self) {
+        let crd = api::crd();
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
+        apply(&definitions, crd.metadata.name.as_deref().unwrap(), &crd).await;
+        eventually(WITHIN, "the definition to be established", async || {
+            let crd = definitions.get("oktausersyncs.usersync.dev").await.map_err(|e| e.to_string())?;
+            let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
+            let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+            established.then_some(()).ok_or_else(|| "not yet".to_owned())
+        })
+        .await
+        .unwrap();
+        let rules: Vec<_> = operator::rbac::rules().into_iter().chain(operator::rbac::own_rules()).collect();
+        let metadata = json!({ "name": OPERATOR, "namespace": self.namespace });
+        apply::<ServiceAccount>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata }))).await;
+        apply::<Role>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata, "rules": rules }))).await;
+        let binding = json!({
+            "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR },
+            "subjects": [{ "kind": "ServiceAccount", "name": OPERATOR, "namespace": self.namespace }],
+        });
+        apply::<RoleBinding>(&self.api(), OPERATOR, &of(&binding)).await;
+    }
+
+    /// Objects of one kind in the namespace.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The right Okta key.
+    #[must_use]
+    pub fn okta_key(&self) -> String {
+        std::fs::read_to_string(self.okta.ready().private_key_file).unwrap()
+    }
+
+    /// The right Teleport identity.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        std::fs::read_to_string(&self.teleport.ready().identity_file).unwrap()
+    }
+
+    /// Makes or replaces a Secret with the key that resources of this house refer to.
+    pub async fn put_secret(&self, name: &str, content: &str) {
+        let secret = json!({
+            "metadata": { "name": name, "namespace": self.namespace },
+            "stringData": { "content": content },
+        });
+        apply::<Secret>(&self.api(), name, &of(&secret)).await;
+    }
+
+    /// Both Secrets as they should be.
+    pub async fn put_secrets(&self) {
+        self.put_secret("okta-key", &self.okta_key()).await;
+        self.put_secret("identity", &self.identity()).await;
+    }
+
+    /// The specification that fits both simulators.
+    #[must_use]
+    pub fn spec(&self) -> Value {
+        let (okta, teleport) = (self.okta.ready(), self.teleport.ready());
+        json!({
+            "okta": {
+                "orgURL": okta.org_url, "clientID": okta.client_id,
+                "privateKeySecretRef": { "name": "okta-key", "key": "content" },
+            },
+            "scope": { "appID": okta.app_id },
+            "teleport": {
+                "address": teleport.auth_address, "connector": teleport.connector,
+                "identitySecretRef": { "name": "identity", "key": "content" },
+            },
+        })
+    }
+
+    /// Deletes the resource, if there is one, and waits until it has gone.
+    pub async fn remove(&self) {
+        let _ = self.api::<OktaUserSync>().delete(RESOURCE, &DeleteParams::default()).await;
+        let gone = async || self.resource().await.map_or(Ok(()), |_| Err("still there"));
+        eventually(WITHIN, "the former resource to be gone", gone).await.unwrap();
+    }
+
+    /// Applies a specification.
+    pub async fn change(&self, spec: &Value) {
+        let object = json!({
+            "apiVersion": "usersync.dev/v1alpha1", "kind": "OktaUserSync",
+            "metadata": { "name": RESOURCE, "namespace": self.namespace }, "spec": spec,
+        });
+        apply::<OktaUserSync>(&self.api(), RESOURCE, &of(&object)).await;
+    }
+
+    /// The resource as it stands; `None` if there is none.
+    pub async fn resource(&self) -> Option<Value> {
+        let there = self.api::<OktaUserSync>().get_opt(RESOURCE).await.unwrap();
+        there.map(|resource| serde_json::to_value(resource).unwrap())
+    }
+
+    /// Asks for a pass at once, and waits until it has been carried out and the resource has settled.
+    pub async fn pass(&mut self) -> Value {
+        self.requests += 1;
+        let token = format!("request-{}", self.requests);
+        let patch = json!({ "metadata": { "annotations": { "reconcile.fluxcd.io/requestedAt": token } } });
+        self.api::<OktaUserSync>().patch(RESOURCE, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        self.until("the requested pass to be carried out", |resource| {
+            resource["status"]["lastHandledReconcileAt"] == token.as_str()
+        })
+        .await
+    }
+
+    /// Waits until the resource is as `wanted`; its conditions are by the book at every look.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        eventually(WITHIN, what, async || {
+            let Some(resource) = self.resource().await else { return Err("there is no resource".to_owned()) };
+            if resource["status"]["conditions"].is_array() {
+                let broken = testkit::check_conditions(&resource);
+                assert!(broken.is_empty(), "{broken:?}\n{resource:#}");
+            }
+            if wanted(&resource) { Ok(resource) } else { Err(format!("{:#}", resource["status"])) }
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Waits until everything is synced, and holds the resource against kstatus.
+    pub async fn until_ready(&self) -> Value {
+        let resource = self.until("the resource to be Ready", |r| condition(r, "Ready")["status"] == "True").await;
+        assert_eq!(check_settled(&resource), Vec::<String>::new());
+        assert_eq!(kstatus(&resource), Status::Current);
+        resource
+    }
+}
+
+/// The condition of that type; null if there is none.
+#[must_use]
+pub fn condition(resource: &Value, type_: &str) -> Value {
+    let all = resource["status"]["conditions"].as_array();
+    all.and_then(|all| all.iter().find(|condition| condition["type"] == type_)).cloned().unwrap_or_default()
+}
+
+fn of<K: DeserializeOwned>(object: &Value) -> K {
+    serde_json::from_value(object.clone()).unwrap()
+}
+
+async fn apply<K>(api: &Api<K>, name: &str, object: &K)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+{
+    let mut object = serde_json::to_value(object).unwrap();
+    object["apiVersion"] = K::api_version(&()).into();
+    object["kind"] = K::kind(&()).into();
+    // What a struct does not hold is written as null; an apply must not claim such fields.
+    object.as_object_mut().unwrap().remove("status");
+    api.patch(name, &PatchParams::apply("suites").force(), &Patch::Apply(&object)).await.unwrap();
+}
