@@ -8,6 +8,9 @@
 //! * To try it out: `sim` runs an Okta organisation or a Teleport Auth Service on this machine, `demo` tells the whole
 //!   story on them.
 
+// The doc comments of arguments are what `--help` shows, where backticks would only be noise.
+#![allow(clippy::doc_markdown)]
+
 mod cli;
 mod command;
 #[cfg(feature = "demo")]

@@ -1,5 +1,7 @@
 //! `sync` and `preview` against both simulators: one pass without Kubernetes, as a script runs it.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! `sim okta` and `sim teleport` as a script sees them: one line of JSON, then silence until they are asked to stop.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::path::Path;
 
 use serde_json::Value;

@@ -31,7 +31,7 @@ enum Format {
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn run(arguments: Arguments) -> Result<Exit, Stop> {
+pub fn run(arguments: &Arguments) -> Result<Exit, Stop> {
     let crd = api::crd();
     match arguments.output {
         Format::Yaml => terminal::print_yaml(&crd)?,

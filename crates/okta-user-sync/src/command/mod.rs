@@ -20,10 +20,10 @@ pub async fn run(command: Command) -> Result<Exit, Stop> {
         Command::Operator(arguments) => operator::run(arguments).await,
         Command::Sync(arguments) => sync::run(arguments, sync::Verb::Sync).await,
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
-        Command::Crd(arguments) => crd::run(arguments),
+        Command::Crd(arguments) => crd::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Sim(arguments) => sim::run(arguments).await,
         #[cfg(feature = "demo")]
-        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
     }
 }

@@ -1,7 +1,7 @@
 //! `okta-user-sync operator`: the controller.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -126,7 +126,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
     let kube = config(&kubernetes).await?;
     let own_namespace = election.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let defaults = Defaults {
-        okta_ca: resources.okta_ca.map(read).transpose()?,
+        okta_ca: resources.okta_ca.as_deref().map(read).transpose()?,
         teleport_address: resources.teleport_address,
         ceiling: Ceiling::new(&resources.allowed_role)?,
     };
@@ -173,7 +173,6 @@ async fn config(arguments: &KubernetesArguments) -> Result<kube::Config, Stop> {
     }
 }
 
-fn read(path: PathBuf) -> Result<Vec<u8>, Stop> {
-    std::fs::read(&path)
-        .map_err(|e| Stop::bad_input(format!("{}: {e}", path.display()), "name a file that can be read"))
+fn read(path: &Path) -> Result<Vec<u8>, Stop> {
+    std::fs::read(path).map_err(|e| Stop::bad_input(format!("{}: {e}", path.display()), "name a file that can be read"))
 }

@@ -24,7 +24,7 @@ Examples:
   Somebody leaves:
     curl --cacert $caFile -X POST -H \"Authorization: SSWS $ssws\" $orgURL/api/v1/users/$id/lifecycle/deactivate
 
-docs/cli.md describes the lines; each simulator's admin port answers GET / with what it can do.";
+docs/cli.md describes the lines, and what the admin ports can do.";
 
 const OKTA_EXAMPLES: &str = "\
 Examples:

@@ -37,7 +37,7 @@ pub fn quickstart(okta: &OktaSim, teleport: &TeleportSim, namespace: &str) -> Re
                 object["stringData"] = json!({ "private.pem": content(&org.private_key_file)? });
             }
             (Some("Secret"), _) => {
-                object["stringData"] = json!({ "identity": content(Path::new(&auth.identity_file))? })
+                object["stringData"] = json!({ "identity": content(Path::new(&auth.identity_file))? });
             }
             _ => {}
         }

@@ -65,7 +65,8 @@ impl Operator {
     /// Its last lines.
     pub fn last_lines(&self) -> String {
         let lines = self.0.lines();
-        lines.iter().skip(lines.len().saturating_sub(SHOWN)).map(|(_, line)| format!("  {line}\n")).collect()
+        let last = lines.iter().skip(lines.len().saturating_sub(SHOWN));
+        last.map(|(_, line)| format!("  {line}\n")).collect::<Vec<_>>().concat()
     }
 
     /// Asks it to end, and waits for that.

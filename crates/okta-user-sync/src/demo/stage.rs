@@ -264,9 +264,11 @@ pub fn words(status: &OktaUserSyncStatus) -> String {
             ("held", users.held),
             ("failed", users.failed),
         ];
-        let some: String = all.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!(", {n} {word}")).collect();
+        let some = all.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!(", {n} {word}"));
+        let some = some.collect::<Vec<_>>().concat();
         format!(", {} of {} in scope synced{some}", users.synced, users.in_scope)
     });
-    let errors: String = status.errors.iter().map(|e| format!("; {} {}: {}", e.class, e.user, e.message)).collect();
+    let errors = status.errors.iter().map(|e| format!("; {} {}: {}", e.class, e.user, e.message));
+    let errors = errors.collect::<Vec<_>>().concat();
     format!("{ready}{users}{errors}")
 }

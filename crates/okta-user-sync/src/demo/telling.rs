@@ -117,7 +117,7 @@ impl Telling {
     fn paragraph(&self, told: &Told) -> String {
         let (mark, code) = if told.ok { ("✓", "32") } else { ("✗", "31") };
         let mark = if self.colour { format!("\x1b[{code}m{mark}\x1b[0m") } else { mark.to_owned() };
-        let observed: String = told.observed.lines().map(|line| format!("    {line}\n")).collect();
+        let observed = told.observed.lines().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat();
         format!("{mark} {} ({:.1} s)\n  {}\n{observed}\n", told.name, told.seconds, told.expected)
     }
 
