@@ -1,5 +1,5 @@
 //! What crosses the wire, byte for byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers outside #[test] functions may say what they expect, too
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // functions beside the tests may say what they expect, too
 
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value, prost::Message as _};
 use teleport_proto::{auth, descriptors, types, user_descriptor, users, wrappers};

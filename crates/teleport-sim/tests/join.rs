@@ -1,4 +1,4 @@
-//! Joining with a projected ServiceAccount token, in each of the three forms (reference §8, §16 D–F, §17).
+//! Joining with a projected service account token, in each of the three forms (reference §8, §16 D–F, §17).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
