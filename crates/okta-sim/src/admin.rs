@@ -7,17 +7,17 @@
 //! | `GET /counters` · `DELETE /counters` | | requests by method and path template, bucket, status, caller, agent · start afresh |
 //! | `GET /writes` | | every request that was not a `GET`: when, method, path, who, status |
 //! | `GET /faults` | | faults posted, and how often they struck |
-//! | `POST /faults` | a [`Fault`](crate::Fault) | posts it; answers `{"id"}` |
+//! | `POST /faults` | a [`Fault`] | posts it; answers `{"id"}` |
 //! | `DELETE /faults` · `DELETE /faults/{id}` | | takes all down · one |
 //! | `POST /clock` | `{"offsetSeconds"?, "advanceSeconds"?, "frozen"?}` | moves or stops the clock |
 //! | `POST /dpop` | `{"clientID"?, "mode": "required" or "notRequired", "rotateNonce"?, "forgetNonces"?}` | demands DPoP or not |
 //! | `POST /scopes` | `{"clientID"?, "scopes": […]}` | grants exactly these |
-//! | `POST /role` | `{"clientID"?, "role": "SUPER_ADMIN" or "READ_ONLY_ADMIN" or "NONE" or {"CUSTOM": {…}}}` | assigns a role ([`Role`](crate::Role)) |
+//! | `POST /role` | `{"clientID"?, "role": "SUPER_ADMIN" or "READ_ONLY_ADMIN" or "NONE" or {"CUSTOM": {…}}}` | assigns a role ([`Role`]) |
 //! | `POST /keys` | `{"clientID"?, "jwk"?, "remove"?}` | registers a public key, or removes one by its id |
 //! | `POST /client` | `{"clientID"?, "active"?, "networkDenied"?, "applicationType"?, "jwksURL"?, "jwksCA"?}` | the client's other settings; keys come from `jwksURL` from then on, whose certificate is checked against `jwksCA` (PEM) |
 //! | `POST /clients` | `{"clientID", "jwk"?}` | a further client, which has no scopes and no role yet |
 //! | `DELETE /tokens` | | revokes every token issued |
-//! | `POST /switches` | any part of [`Switches`](crate::Switches) | changes behaviour |
+//! | `POST /switches` | any part of [`Switches`] | changes behaviour |
 //! | `POST /rates` | `{"plan"?, "limits"?: {bucket: requests a minute}}` | rate limits |
 //! | `POST /people/{user}/status` | `{"status"}` | any status, without consequence (`LOCKED_OUT` as by wrong passwords) |
 //! | `POST /load` | `{"users"?: […], "apps"?: […], "appUsers"?: [{"app", "body"}]}` | takes bodies in as they stand |

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! Where things are: [`auth`](self) decides who may call (assertions, DPoP, scopes, roles), `api` answers, `org` holds the
+//! Where things are: `auth` decides who may call (assertions, DPoP, scopes, roles), `api` answers, `org` holds the
 //! rules of life and assignment, `seed` makes people up, `faults` breaks things.
 
 pub mod admin;
@@ -33,6 +33,7 @@ mod refusal;
 mod seed;
 mod server;
 mod shared;
+mod spoil;
 mod tally;
 mod tls;
 

@@ -14,10 +14,11 @@ use super::answer::Answer;
 use crate::auth::OauthError;
 use crate::auth::resource::{Denied, challenge};
 use crate::clock::Stamp;
-use crate::faults::{FaultKind, spoil};
+use crate::faults::FaultKind;
 use crate::rate::Quota;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
+use crate::spoil::spoil;
 
 /// The connection is to be closed without an answer.
 #[derive(Debug, thiserror::Error)]

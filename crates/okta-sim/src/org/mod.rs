@@ -2,6 +2,7 @@
 
 pub(crate) mod apps;
 mod assignment;
+mod console;
 pub(crate) mod groups;
 mod handle;
 pub(crate) mod lifecycle;
