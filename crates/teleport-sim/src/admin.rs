@@ -36,6 +36,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/clock", post(set_clock))
         .route("/lag", post(set_lag))
+        .route("/catch-up", post(catch_up))
         .route("/permissions", post(set_permissions))
         .route("/roles/{name}", post(put_role).delete(remove_role))
         .route("/connectors/{name}", post(put_connector).delete(remove_connector))
@@ -160,6 +161,11 @@ async fn set_clock(State(shared): Sim, Json(offset): Json<Offset>) -> StatusCode
 
 async fn set_lag(State(shared): Sim, Json(lag): Json<Lag>) -> StatusCode {
     shared.cluster().lag = lag;
+    StatusCode::NO_CONTENT
+}
+
+async fn catch_up(State(shared): Sim) -> StatusCode {
+    shared.cluster().catch_up();
     StatusCode::NO_CONTENT
 }
 

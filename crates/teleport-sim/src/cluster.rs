@@ -108,6 +108,15 @@ impl Cluster {
         });
     }
 
+    /// Lets the caches follow at once up to what is stored now, whatever the lag.
+    pub(crate) fn catch_up(&mut self) {
+        let now = Instant::now();
+        self.users.hurry(now);
+        self.locks.hurry(now);
+        self.backlog = now;
+        self.settle();
+    }
+
     /// When the caches will know of a change to users that is made now.
     pub(crate) fn users_visible(&mut self) -> Instant {
         let lag = Duration::from_millis(self.lag.users_ms);

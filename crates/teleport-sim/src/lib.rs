@@ -37,6 +37,7 @@
 //! | `POST /faults` [`Fault`], `DELETE /faults` | switches a fault on, or all off |
 //! | `POST /clock` `{"offsetSeconds":86400}` | moves the simulator's time |
 //! | `POST /lag` [`Lag`] | how far the caches are behind |
+//! | `POST /catch-up` | the caches follow at once, whatever the lag |
 //! | `POST /mfa` `{"demanded":true}` | demands a second factor for writes from whoever is neither bot nor administrator |
 //! | `POST /permissions` `{"drop":"lock:update"}`, `{}` | takes a verb from the bot's role, or gives all back |
 //! | `POST /roles/NAME` `{"maxSessionTtlSeconds":7200}`, `DELETE` | makes or removes a role |

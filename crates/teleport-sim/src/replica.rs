@@ -76,6 +76,13 @@ impl<V: Expiring + Clone> Replica<V> {
         }
     }
 
+    /// Lets the cache follow at once up to what is stored now.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        for (visible, ..) in &mut self.pending {
+            *visible = (*visible).min(now);
+        }
+    }
+
     /// What is stored under a key.
     pub(crate) fn stored(&self, key: &str) -> Option<&V> {
         self.stored.get(key)

@@ -298,6 +298,11 @@ impl TeleportSim {
         self.shared.cluster().lag = lag;
     }
 
+    /// Lets the caches follow at once up to what is stored now, whatever the lag: with a long [`Lag`], a test decides when a lock bites.
+    pub fn catch_up(&self) {
+        self.shared.cluster().catch_up();
+    }
+
     /// Sets how far the simulator's time is ahead of the machine's, in seconds.
     pub fn set_clock_offset(&self, seconds: i64) {
         self.clock.set_offset(seconds);

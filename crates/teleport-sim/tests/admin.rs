@@ -147,7 +147,7 @@ async fn a_restart_cuts_connections_and_keeps_the_state() {
     let sim = sim().await;
     let mut bot = bot(&sim);
     bot.create(&user("ada@acme.com")).await.unwrap();
-    sim.restart(Duration::from_millis(200));
+    sim.restart(Duration::from_millis(900));
     assert!(bot.get("ada@acme.com").await.is_err());
     until("the server is back", async || bot.get("ada@acme.com").await.is_ok()).await;
 }
