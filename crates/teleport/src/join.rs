@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use teleport_proto::auth::{self, auth_service_client::AuthServiceClient};
 use tokio::time::{sleep, timeout};
+use tonic::Code;
 
 use self::{
     forms::{Application, Joined, unknown_form},
@@ -29,6 +30,7 @@ use crate::{
     call::Call,
     certificate::{Facts, public_key_info},
     client::major,
+    denial::{Cause, Denial},
     dial::{Dialer, Way},
     error::TeleportError,
     http_proxy::HttpProxy,
@@ -319,7 +321,13 @@ impl Joiner {
                 async move { stubs.auth.generate_user_certs(request).await }
             })
             .await
-            .map_err(|error| error.explain(call, &own))?;
+            .map_err(|error| match error {
+                // That role does not exist, or the bot may not have it: the same to whoever has to mend it.
+                CallError::Answer(Code::NotFound, text) => {
+                    TeleportError::Denied(Denial { call, own: own.clone(), cause: Cause::Impersonation, text })
+                }
+                error => error.explain(call, &own),
+            })?;
         let certificate = CertificateDer::from_pem_slice(&certs.tls)
             .map_err(|_| TeleportError::Nonsense { call, detail: "the certificate is not PEM".into() })?;
         // The answer carries only the authority of users: the one of hosts is known from before.

@@ -8,8 +8,10 @@ use rustls::{
     client::{
         WantsClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -80,19 +82,21 @@ impl Party {
     }
 }
 
-/// Takes every certificate. What is learned over such a connection is worth nothing until it is held against a pin.
+/// Takes every certificate that bears the right name, so that a Proxy or a balancer that answers for itself is told from an Auth Service. What is
+/// learned over such a connection is worth nothing until it is held against a pin.
 #[derive(Debug)]
 struct Anybody(CryptoProvider);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        name: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
         Ok(ServerCertVerified::assertion())
     }
 

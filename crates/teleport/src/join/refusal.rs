@@ -19,6 +19,8 @@ pub enum JoinCause {
     KeyUnknown,
     /// The signature of the platform's token is wrong.
     SignatureBad,
+    /// The provision token is for another role.
+    RoleNotAllowed,
     /// There is no provision token of that name.
     TokenUnknown,
     /// The platform's token cannot be read here.
@@ -41,7 +43,7 @@ pub struct JoinRefusal {
 }
 
 /// Parts of texts, and what they mean.
-const TEXTS: [(&str, JoinCause); 8] = [
+const TEXTS: [(&str, JoinCause); 9] = [
     ("invalid audience claim", JoinCause::Audience),
     ("token is expired (exp)", JoinCause::Expired),
     ("did not match any allow rules", JoinCause::NotAllowed),
@@ -50,6 +52,7 @@ const TEXTS: [(&str, JoinCause); 8] = [
     ("unsupported key type/format", JoinCause::KeyUnknown),
     ("error in cryptographic primitive", JoinCause::SignatureBad),
     ("token expired or not found", JoinCause::TokenUnknown),
+    ("the token does not allow", JoinCause::RoleNotAllowed),
 ];
 
 impl JoinRefusal {
@@ -72,6 +75,7 @@ impl JoinRefusal {
             | JoinCause::NotPodBound
             | JoinCause::TooLong
             | JoinCause::KeyUnknown
+            | JoinCause::RoleNotAllowed
             | JoinCause::TokenUnknown => Class::Configuration,
             JoinCause::Other => Class::Transient,
         }
@@ -88,6 +92,7 @@ impl JoinRefusal {
             JoinCause::TooLong => "JoinTokenTooLong",
             JoinCause::KeyUnknown => "JoinKeysRotated",
             JoinCause::SignatureBad => "JoinSignatureWrong",
+            JoinCause::RoleNotAllowed => "JoinRoleNotAllowed",
             JoinCause::TokenUnknown => "JoinTokenUnknown",
             JoinCause::Unreadable => "JoinTokenUnreadable",
             JoinCause::Pin => "AuthorityPinMismatch",
@@ -127,6 +132,7 @@ impl JoinRefusal {
                 "the token is of another Kubernetes cluster than the keys in token/{token}, or the JWKS there is damaged; put in the output of kubectl \
                  get --raw /openid/v1/jwks"
             ),
+            JoinCause::RoleNotAllowed => format!("let the token be for this role (tctl edit token/{token}, spec.roles: [Bot], or [Okta] for the system role)"),
             JoinCause::TokenUnknown => format!(
                 "make the token (tctl create), or give its name rightly; {token:?} is not there or has expired (kubernetes tokens need no expiry)"
             ),

@@ -190,3 +190,17 @@ async fn calls_are_counted_by_method_and_code() {
     };
     assert_eq!((count("GetUser", "NotFound"), count("GetCurrentUser", "Ok")), (1, 1), "{counts:?}");
 }
+
+#[tokio::test]
+async fn a_rotation_of_the_hosts_authority_is_survived_with_the_identity_that_tbot_writes_anew() {
+    let (sim, client) = started().await;
+    client.prove_identity().await.unwrap();
+    sim.rotate_host_ca().unwrap();
+    until("the old identity no longer trusts the server", async || {
+        client.prove_identity().await.is_err_and(|refused| refused.reason == "TeleportNotTrusted")
+    })
+    .await;
+    client.renew(settings(&sim).identity).unwrap();
+    client.prove_identity().await.unwrap();
+    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+}

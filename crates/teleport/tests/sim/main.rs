@@ -3,6 +3,7 @@
 
 mod connection;
 mod fixture;
+mod join;
 mod locks;
 mod proxy;
 mod refusals;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use engine::{cluster::Cluster as _, failure::Class};
 use rustls::{ServerConfig, crypto::aws_lc_rs, server::Acceptor};
 use rustls_pki_types::PrivateKeyDer;
-use teleport::{Settings, TeleportClient, Way};
-use teleport_sim::{Options, TeleportSim};
+use teleport::{HttpProxy, Settings, TeleportClient, Way};
+use teleport_sim::{Options, TeleportSim, Version};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -109,4 +109,77 @@ async fn a_proxy_of_another_cluster_is_told_by_the_form_for_proxies() {
     assert_eq!((refused.class, refused.reason), (Class::Transient, "TeleportHandshakeFailed"), "{refused}");
     assert!(refused.remedy.contains("of this cluster"), "{}", refused.remedy);
     assert!(seen.lock().unwrap().iter().any(|(_, protocols)| protocols == &["h2"]), "the other form was tried, too");
+}
+
+#[tokio::test]
+async fn behind_a_balancer_the_connection_is_upgraded() {
+    for version in [Version::V15, Version::V17, Version::V18] {
+        let sim = start(Options { version, ..Options::default() }).await;
+        for way in [Way::Auto, Way::Upgrade] {
+            let address = sim.balancer_address().to_string();
+            let web_authorities = Some(sim.web_ca_pem());
+            let settings = Settings { address, way, web_authorities, ..settings(&sim) };
+            let client = TeleportClient::connect(settings).unwrap();
+            client.prove_identity().await.unwrap();
+            assert_eq!(client.way(), Some(Way::Upgrade), "{version:?}");
+            client.create_user(&new_user(&format!("{}@acme.com", way.as_str()))).await.unwrap();
+            // More than one frame each way.
+            let mut user = new_user(&format!("long-{}@acme.com", way.as_str()));
+            user.traits.insert("okta/notes".into(), vec!["x".repeat(300_000)]);
+            client.create_user(&user).await.unwrap();
+            assert_eq!(client.user(&user.name).await.unwrap().unwrap().traits, user.traits);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_before_another_cluster_is_told_by_what_lies_behind_it() {
+    let (here, other) = (start(Options::default()).await, start(Options::default()).await);
+    let address = other.balancer_address().to_string();
+    let settings = Settings { address, web_authorities: Some(other.web_ca_pem()), ..settings(&here) };
+    let refused = TeleportClient::connect(settings).unwrap().prove_identity().await.unwrap_err();
+    assert_eq!((refused.class, refused.reason), (Class::Credential, "TeleportNotTrusted"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_proxy_without_tls_routing_is_told_so() {
+    let sim = start(Options { tls_routing: false, ..Options::default() }).await;
+    let settings = Settings { address: sim.proxy_address().to_string(), ..settings(&sim) };
+    let refused = TeleportClient::connect(settings).unwrap().prove_identity().await.unwrap_err();
+    assert_eq!((refused.class, refused.reason), (Class::Transient, "TeleportHandshakeFailed"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_http_proxy_on_the_way_out_passes_us_on_or_says_why_not() {
+    let sim = start(Options::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://me:secret@{}", listener.local_addr().unwrap());
+    let auth = sim.auth_address();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                assert!(head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n"), "{head}");
+                if head.starts_with("CONNECT teleport.example.com:3025 HTTP/1.1\r\n") {
+                    let mut auth = TcpStream::connect(auth).await.unwrap();
+                    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut auth).await;
+                } else {
+                    stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await.unwrap();
+                }
+            });
+        }
+    });
+    let through = |address: &str| {
+        let http_proxy = Some(HttpProxy::parse(&url).unwrap());
+        TeleportClient::connect(Settings { address: address.into(), http_proxy, ..settings(&sim) }).unwrap()
+    };
+    through("teleport.example.com:3025").prove_identity().await.unwrap();
+    let refused = through("elsewhere.example.com:3025").prove_identity().await.unwrap_err();
+    assert_eq!(refused.reason, "TeleportUnreachable");
+    assert!(refused.message.contains("403") && !refused.message.contains("secret"), "{refused}");
 }

@@ -143,3 +143,20 @@ async fn an_identity_of_a_user_who_does_not_exist_is_no_identity() {
     let stranger = client(&sim, IdentityKind::user("stranger", &["access"]));
     assert_eq!(stranger.prove_identity().await.unwrap_err().reason, "IdentityDeleted");
 }
+
+#[tokio::test]
+async fn a_persons_login_cannot_do_what_wants_a_second_factor() {
+    let sim = start(Options::default()).await;
+    sim.put_user(&types::UserV2 {
+        metadata: Some(types::Metadata { name: "alice".into(), ..Default::default() }),
+        ..Default::default()
+    })
+    .unwrap();
+    sim.demand_mfa(true);
+    let alice = client(&sim, IdentityKind::user("alice", &[teleport_sim::BOT_ROLE]));
+    alice.prove_identity().await.unwrap();
+    let refused = failure(alice.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    assert_eq!((refused.class, refused.reason), (Class::Permission, "SecondFactorDemanded"));
+    assert!(refused.remedy.contains("bot"), "{}", refused.remedy);
+    bot(&sim).create_user(&new_user("ada@acme.com")).await.unwrap();
+}
