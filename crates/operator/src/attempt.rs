@@ -24,7 +24,7 @@ use crate::{
     pace,
     reconcile::Context,
     records::Record,
-    resolve::{Clients, Subject},
+    resolve::{Clients, Material, Subject},
     status::{self, Ending, Moment},
     trigger::{self, Trigger},
 };
@@ -72,10 +72,9 @@ async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) 
     let subject = subject(object);
     let resolver = &context.resolver;
     let policy = resolver.policy(&subject)?;
-    record.prints = None;
-    let material = resolver.read(&subject, &context.secrets).await?;
-    record.prints = Some(material.prints());
-    let clients = resolver.clients(&subject, &material, record.clients.as_ref())?;
+    let material = resolver.read(&subject, &context.secrets).await;
+    record.prints = Some(material.as_ref().map(Material::prints).map_err(Clone::clone));
+    let clients = resolver.clients(&subject, &material?, record.clients.as_ref())?;
     record.clients = Some(clients.clone());
     context.metrics.identity_expires(&resource(object), clients.identity_expires());
     Ok((policy, clients))

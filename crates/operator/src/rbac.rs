@@ -7,7 +7,8 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 #[must_use]
 pub fn rules() -> Vec<PolicyRule> {
     vec![
-        // list, watch: the controller's own watch. patch: the finalizer. get: the version that this write is made on.
+        // list, watch: the controller's own watch. patch: the finalizer. get: the version that a
+        // write is made on, where another writer came between.
         rule("usersync.dev", "oktausersyncs", &["get", "list", "patch", "watch"]),
         // The one status write of a pass (server-side apply).
         rule("usersync.dev", "oktausersyncs/status", &["patch"]),

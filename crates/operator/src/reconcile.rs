@@ -186,7 +186,7 @@ async fn secret_changed(context: &Arc<Context>, object: &OktaUserSync, record: &
         return false;
     }
     let material = context.resolver.read(&subject(object), &context.secrets).await;
-    material.ok().map(|material| material.prints()) != record.prints
+    Some(material.map(|material| material.prints())) != record.prints
 }
 
 /// The approval that a pass of this process has judged; `Some("")` if it judged none.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::OktaUserSyncStatus;
-use engine::roster::Roster;
+use engine::{failure::Failure, roster::Roster};
 
 use crate::{
     metrics::Resource,
@@ -24,8 +24,8 @@ pub struct Record {
     pub unwritten: bool,
     /// Clients of the last pass.
     pub clients: Option<Clients>,
-    /// Prints of what the Secrets held at the last pass; `None` if they could not be read.
-    pub prints: Option<[Print; 2]>,
+    /// Prints of what the Secrets held at the last pass, or why they could not be read.
+    pub prints: Option<Result<[Print; 2], Failure>>,
     /// Whether a pass of this process has run.
     pub passed: bool,
     /// Who has which account.

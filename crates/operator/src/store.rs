@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::kubernetes::{ApiError, within_limit};
 
-/// How often a finalizer write that met another writer is made anew.
+/// How often a write that met another writer is made anew.
 const TRIES: usize = 4;
 
 /// Writes resources.
@@ -29,21 +29,37 @@ impl Store {
         Api::namespaced(self.client.clone(), object.namespace().as_deref().unwrap_or_default())
     }
 
-    /// Writes the whole status by server-side apply. The uid goes with it, so that a resource made anew under the same
-    /// name does not get the status of the former one.
+    /// Writes the whole status by server-side apply.
+    ///
+    /// The version goes with it: not because anybody else writes our part, but because nothing else keeps a resource that
+    /// was made anew under the same name from getting the status (and with it the memory) of the former one. Where the
+    /// version is an older one, it is read anew and the uid compared.
     ///
     /// # Errors
-    /// The API server refused or did not answer.
+    /// The API server refused or did not answer; a conflict if the resource is another by now.
     pub async fn write_status(&self, object: &OktaUserSync, status: &OktaUserSyncStatus) -> Result<(), ApiError> {
-        let body = json!({
-            "apiVersion": OktaUserSync::api_version(&()),
-            "kind": OktaUserSync::kind(&()),
-            "metadata": { "name": object.name_any(), "uid": object.uid() },
-            "status": status,
-        });
+        let (api, name) = (self.api(object), object.name_any());
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
-        let api = self.api(object);
-        within_limit(api.patch_status(&object.name_any(), &params, &Patch::Apply(body))).await.map(drop)
+        let mut version = object.resource_version();
+        let mut tries = 0;
+        loop {
+            let body = json!({
+                "apiVersion": OktaUserSync::api_version(&()),
+                "kind": OktaUserSync::kind(&()),
+                "metadata": { "name": name, "resourceVersion": version },
+                "status": status,
+            });
+            let refused = match within_limit(api.patch_status(&name, &params, &Patch::Apply(body))).await {
+                Err(error) if error.is_conflict() && tries < TRIES => error,
+                other => return other.map(drop),
+            };
+            tries += 1;
+            let now = within_limit(api.get_metadata(&name)).await?.metadata;
+            if now.uid != object.metadata.uid {
+                return Err(refused);
+            }
+            version = now.resource_version;
+        }
     }
 
     /// Adds our finalizer, unless it is there. Goes before the first write to Teleport.

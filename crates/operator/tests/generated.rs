@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-const HEADER: &str = "# Made from the Rust types. Do not edit; write anew with: UPDATE=1 cargo test -p operator --test generated\n";
+const HEADER: &str =
+    "# Made from the Rust types. Do not edit; write anew with: UPDATE=1 cargo test -p operator --test generated\n";
 
 /// Compares `file` (from the repository's root) with `value` as YAML, or writes it.
 fn made_from(file: &str, value: &impl Serialize) {
