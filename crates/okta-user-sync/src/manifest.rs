@@ -174,6 +174,10 @@ fn decode(file: &str, mut object: Value) -> Result<OktaUserSync, Stop> {
             "mend the file; `kubectl explain ous.spec` or docs/reference.md tell each field",
         )
     };
+    if let Some(fields) = object.as_object_mut() {
+        // What a cluster answered once says nothing here.
+        fields.remove("status");
+    }
     prune(&mut object);
     let misshapen = schema::misshapen(&object);
     if !misshapen.is_empty() {

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::exit::Stop;
@@ -50,6 +50,12 @@ pub fn print_yaml(value: &impl Serialize) -> Result<(), Stop> {
     print(&text)
 }
 
+/// People or users a second, without digits behind the point.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // Writing into the line cannot fail.
+    let _ = write!(out, "{:.0}/s", state.per_sec());
+}
+
 fn unwritable(error: &dyn std::fmt::Display) -> Stop {
     Stop::undone(format!("the result cannot be written down: {error}"), "this is a bug; please report it")
 }
@@ -82,19 +88,31 @@ impl Progress {
 
     /// Says what is being done.
     pub fn say(&self, what: impl Into<String>) {
-        self.0.set_style(ProgressStyle::default_spinner());
-        self.0.set_message(what.into());
+        self.begin(&what.into(), "{spinner} {wide_msg} {elapsed}");
     }
 
     /// Says how much of it is done.
     pub fn count(&self, what: &str, done: usize, total: usize) {
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} ({per_sec}, {eta} left)")
-        {
-            self.0.set_style(style);
-        }
+        self.begin(what, "{spinner} {msg} {wide_bar} {pos}/{len} ({rate}, {eta} left)");
         self.0.set_length(u64::try_from(total).unwrap_or(u64::MAX));
         self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+    }
+
+    /// Says how much of it is done, where nobody knows how much there is.
+    pub fn so_far(&self, what: &str, done: usize) {
+        self.begin(what, "{spinner} {msg}: {pos} ({rate})");
+        self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+    }
+
+    /// Another thing is done from now on: the time counts anew.
+    fn begin(&self, what: &str, template: &str) {
+        if self.0.message() == what {
+            return;
+        }
+        self.0.reset();
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.0.set_style(style.with_key("rate", rate));
+        }
         self.0.set_message(what.to_owned());
     }
 

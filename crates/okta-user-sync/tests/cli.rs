@@ -80,6 +80,29 @@ async fn the_brake_holds_and_its_plan_is_approved_by_hash() {
 }
 
 #[tokio::test]
+async fn p08_a_signal_stops_the_writes_and_the_next_run_finishes() {
+    const PEOPLE: u64 = 800;
+    let world = World::of(800).await;
+    let (file, ca) = (world.manifest(), world.okta.field("caFile"));
+    let arguments = ["sync", "-f", file.to_str().unwrap(), "--okta-ca", &ca, "-o", "json"];
+    let mut sync = testkit::Launch::new(support::binary()).args(arguments).start().unwrap();
+    let begun = testkit::eventually(support::LONG, "some writes", async || match world.writes().await {
+        0 => Err("none"),
+        some => Ok(some),
+    });
+    assert!(begun.await.unwrap() < PEOPLE, "the import was over before it could be stopped");
+    let status = sync.terminate(support::LONG).await.unwrap();
+    let document: Value = serde_json::from_str(&sync.output()).unwrap();
+    assert_eq!((status.code(), &document["outcome"]), (Some(1), &json!("Partial")), "{document:#}");
+    let written = world.writes().await;
+    assert!(written < PEOPLE, "it wrote on: {written}");
+
+    let (code, rest) = world.pass("sync", &[]);
+    assert_eq!((code, &rest["counts"]["synced"]), (0, &json!(PEOPLE)), "{:#}", rest["counts"]);
+    assert_eq!(world.writes().await, PEOPLE, "somebody was written twice, or not at all");
+}
+
+#[tokio::test]
 async fn the_outcome_is_told_to_people_and_as_yaml() {
     let world = World::of(6).await;
     let (code, table, err) = world.told("preview", &[]);

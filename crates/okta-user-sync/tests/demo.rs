@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::ListParams;
 use serde_json::Value;
 use testkit::process::Stream;
 use testkit::{Launch, eventually};
@@ -64,7 +67,7 @@ async fn keep_leaves_everything_up_until_a_signal() {
     let config =
         kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
-    let listed = kube::Api::<api::OktaUserSync>::all(client).list(&kube::api::ListParams::default()).await.unwrap();
+    let listed = kube::Api::<api::OktaUserSync>::all(client).list(&ListParams::default()).await.unwrap();
     assert_eq!(listed.items.len(), 1);
 
     let status = demo.terminate(Duration::from_secs(60)).await.unwrap();
@@ -74,6 +77,36 @@ async fn keep_leaves_everything_up_until_a_signal() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_of_one_s_own_is_left_as_it_was() {
+    let control_plane = testkit::ControlPlane::start(testkit::control_plane::Options::default()).await.unwrap();
+    let kubeconfig = control_plane.kubeconfig().to_str().unwrap().to_owned();
+    let arguments = ["demo", "-o", "json", "--people", "20", "--kubeconfig", &kubeconfig];
+    let mut demo = Launch::new(binary()).args(arguments).start().unwrap();
+    let status = demo.wait(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", demo.output());
+
+    let client = control_plane.client().unwrap();
+    let definitions = kube::Api::<CustomResourceDefinition>::all(client.clone());
+    eventually(Duration::from_secs(30), "the definition to go", async || {
+        match definitions.list(&ListParams::default()).await {
+            Ok(left) if left.items.is_empty() => Ok(()),
+            Ok(_) => Err("it is still there".to_owned()),
+            Err(e) => Err(e.to_string()),
+        }
+    })
+    .await
+    .unwrap();
+    let namespaces = kube::Api::<Namespace>::all(client).list(&ListParams::default()).await.unwrap();
+    let left: Vec<_> = namespaces
+        .iter()
+        // Nobody empties namespaces here; what counts is that it was deleted.
+        .filter(|one| one.metadata.deletion_timestamp.is_none())
+        .filter_map(|one| one.metadata.name.as_deref().filter(|name| name.contains("okta")))
+        .collect();
+    assert_eq!(left, Vec::<&str>::new());
 }
 
 #[test]

@@ -269,7 +269,7 @@ async fn run_pass(policy: &Policy, clients: &Clients, state: &State) -> Result<R
 
 fn show(progress: &Progress, step: Step) {
     match step {
-        Step::Reading { people } => progress.say(format!("reading people: {people}")),
+        Step::Reading { people } => progress.so_far("reading people", people),
         Step::Writing { done, total } => progress.count("writing users", done, total),
     }
 }

@@ -181,9 +181,9 @@ impl Kubernetes {
 }
 
 async fn start(progress: &Progress) -> Result<ControlPlane, Stop> {
-    let (line, begun) = (progress.clone(), std::time::Instant::now());
+    let line = progress.clone();
     let options = testkit::control_plane::Options {
-        progress: testkit::Progress::new(move |step| line.say(format!("{step} ({} s)", begun.elapsed().as_secs()))),
+        progress: testkit::Progress::new(move |step| line.say(step)),
         ..testkit::control_plane::Options::default()
     };
     ControlPlane::start(options).await.map_err(|error| match error {

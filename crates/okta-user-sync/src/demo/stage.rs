@@ -59,6 +59,8 @@ pub struct Stage {
     pub people: usize,
     /// The cluster.
     pub kubernetes: Kubernetes,
+    /// Users that were in Teleport before.
+    natives: usize,
     operator: Operator,
     requests: AtomicU32,
     /// Number of Teleport's last write when the step began.
@@ -79,6 +81,7 @@ impl Stage {
         progress.say("starting the operator");
         let (operator, observed) = Operator::start(&kubernetes, &okta.ready().ca_file).await?;
         let people = okta.org().assigned(&okta.ready().app_id).map_err(|e| Stop::undone(e.to_string(), ""))?.len();
+        let natives = teleport.state().users;
         Ok((
             Self {
                 okta,
@@ -86,6 +89,7 @@ impl Stage {
                 cast,
                 people,
                 kubernetes,
+                natives,
                 operator,
                 requests: AtomicU32::new(0),
                 mark: AtomicU64::new(0),
@@ -94,33 +98,36 @@ impl Stage {
         ))
     }
 
-    /// Applies the quickstart: Secrets and resource.
+    /// Applies the quickstart: Secrets and resource. Its first pass is asked for by `token`.
     ///
     /// # Errors
     /// The API server refuses.
-    pub async fn apply_quickstart(&self) -> Result<(), Stop> {
-        for object in manifests::quickstart(&self.okta, &self.teleport, &self.kubernetes.namespace)? {
+    pub async fn apply_quickstart(&self, token: &str) -> Result<(), Stop> {
+        for mut object in manifests::quickstart(&self.okta, &self.teleport, &self.kubernetes.namespace)? {
+            if object["kind"] == "OktaUserSync" {
+                object["metadata"]["annotations"] = json!({ names::REQUESTED_AT: token });
+            }
             self.kubernetes.apply_manifest(&object).await?;
         }
         Ok(())
     }
 
-    /// Asks for a pass at once, as `flux reconcile` and `kubectl annotate` do; the value to look for in status.
-    ///
-    /// # Errors
-    /// The API server refuses.
-    pub async fn request_pass(&self) -> Result<String, Stop> {
-        let value = format!("demo-{}", self.requests.fetch_add(1, Ordering::Relaxed) + 1);
-        self.annotate(names::REQUESTED_AT, &value).await?;
-        Ok(value)
+    /// A value for the annotation that asks for a pass; each one is new.
+    pub fn token(&self) -> String {
+        format!("demo-{}", self.requests.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Sets an annotation of the resource.
+    /// Asks for a pass at once, as `flux reconcile` and `kubectl annotate` do, and sets a further annotation, if one is
+    /// given, in the same write.
     ///
     /// # Errors
     /// The API server refuses.
-    pub async fn annotate(&self, key: &str, value: &str) -> Result<(), Stop> {
-        let patch = json!({ "metadata": { "annotations": { key: value } } });
+    pub async fn request_pass(&self, token: &str, further: Option<(&str, &str)>) -> Result<(), Stop> {
+        let mut annotations = json!({ names::REQUESTED_AT: token });
+        if let Some((key, value)) = further {
+            annotations[key] = value.into();
+        }
+        let patch = json!({ "metadata": { "annotations": annotations } });
         let api = self.kubernetes.api::<OktaUserSync>();
         match api.patch(RESOURCE, &PatchParams::default(), &Patch::Merge(patch)).await {
             Ok(_) => Ok(()),
@@ -157,6 +164,11 @@ impl Stage {
         let owner = format!("{}/{RESOURCE}", self.kubernetes.namespace);
         let all = self.teleport.user_names().into_iter().filter_map(|name| self.teleport.user(&name));
         all.filter(|user| user.labels.get(names::OWNER_LABEL) == Some(&owner)).collect()
+    }
+
+    /// How many users were made since the beginning.
+    pub fn imported(&self) -> usize {
+        self.teleport.state().users.saturating_sub(self.natives)
     }
 
     /// A person's user.

@@ -132,12 +132,12 @@ impl Step {
     /// # Errors
     /// What was seen instead, when the time was up.
     pub async fn play(&self, stage: &mut Stage, progress: &Progress) -> Result<String, String> {
-        self.perform(stage).await?;
-        let token = stage.request_pass().await.map_err(|stop| stop.message)?;
+        let token = stage.token();
+        self.perform(stage, &token).await?;
         let (count, people) = (matches!(self.act, Act::Apply), stage.people);
         let seen = eventually(patience(people), "both sides to show it", async || {
             if count {
-                progress.count("importing", stage.teleport.state().users, people);
+                progress.count("importing", stage.imported(), people);
             }
             let status = stage.status_after(&token).await?;
             let teleport = (self.look)(stage, &status).map_err(|seen| format!("{seen}; status: {}", words(&status)))?;
@@ -146,17 +146,22 @@ impl Step {
         seen.await.map_err(|e| e.to_string())
     }
 
-    async fn perform(&self, stage: &Stage) -> Result<(), String> {
+    /// Does what the step does, and asks for a pass.
+    async fn perform(&self, stage: &Stage, token: &str) -> Result<(), String> {
         stage.mark();
-        match &self.act {
-            Act::Nothing => Ok(()),
-            Act::Apply => stage.apply_quickstart().await.map_err(|stop| stop.message),
-            Act::Okta(change) => change(stage).map_err(|refusal| format!("Okta refused: {refusal}")),
+        let asked = match &self.act {
+            Act::Apply => stage.apply_quickstart(token).await,
+            Act::Nothing => stage.request_pass(token, None).await,
+            Act::Okta(change) => {
+                change(stage).map_err(|refusal| format!("Okta refused: {refusal}"))?;
+                stage.request_pass(token, None).await
+            }
             Act::Approve => {
                 let plan = stage.pending_plan().await?;
-                stage.annotate(names::APPROVE_PLAN, &plan.hash).await.map_err(|stop| stop.message)
+                stage.request_pass(token, Some((names::APPROVE_PLAN, &plan.hash))).await
             }
-        }
+        };
+        asked.map_err(|stop| stop.message)
     }
 }
 
