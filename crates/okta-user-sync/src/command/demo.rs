@@ -54,5 +54,5 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
             format!("give --people {least} or more"),
         ));
     }
-    demo::play(&Play { people, seed, keep, format: output, kubeconfig }).await
+    Box::pin(demo::play(&Play { people, seed, keep, format: output, kubeconfig })).await
 }

@@ -24,6 +24,6 @@ pub async fn run(command: Command) -> Result<Exit, Stop> {
         #[cfg(feature = "demo")]
         Command::Sim(arguments) => sim::run(arguments).await,
         #[cfg(feature = "demo")]
-        Command::Demo(arguments) => Box::pin(demo::run(arguments)).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
     }
 }

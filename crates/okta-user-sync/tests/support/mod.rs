@@ -69,11 +69,16 @@ pub struct World {
 impl World {
     /// With this many people.
     pub async fn of(people: usize) -> Self {
-        let okta = Sim::start(&["okta", "--people", &people.to_string(), "--seed", "3"]).await;
-        let teleport = Sim::start(&["teleport", "--okta-app-id", &okta.field("appID")]).await;
+        let folder = tempfile::tempdir().unwrap();
+        // They are killed at the end of a test, and then take no files with them: the folder does.
+        let dir = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let people = people.to_string();
+        let okta = Sim::start(&["okta", "--people", &people, "--seed", "3", "--dir", &dir("okta")]).await;
+        let app = okta.field("appID");
+        let teleport = Sim::start(&["teleport", "--okta-app-id", &app, "--dir", &dir("teleport")]).await;
         let ca = reqwest::Certificate::from_pem(&std::fs::read(okta.field("caFile")).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
-        let world = Self { okta, teleport, folder: tempfile::tempdir().unwrap(), http };
+        let world = Self { okta, teleport, folder, http };
         std::fs::write(world.manifest(), world.quickstart()).unwrap();
         world
     }
