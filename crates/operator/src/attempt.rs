@@ -13,7 +13,7 @@ use engine::{
     failure::Failure,
     pass::{Pass, Progress},
     policy::Policy,
-    report::{Outcome, Report},
+    report::{Outcome, Read, Report},
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -46,6 +46,9 @@ pub(crate) async fn attempt(
             let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id: &id, started };
             pass.run(std::mem::take(&mut record.roster)).await.map(|mut report| {
                 record.roster = std::mem::take(&mut report.roster);
+                if report.read != Read::NotBegun {
+                    report.warnings.extend(context.records.overlaps(&resource(object), &report.overlaps));
+                }
                 Ok(report)
             })?
         }

@@ -125,11 +125,12 @@ fn observe(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Co
         }
         Ok(watcher::Event::Delete(object)) => {
             let meta = object.meta();
-            context.records.forget(meta.uid.as_deref().unwrap_or_default());
-            context.metrics.forget(&crate::metrics::Resource {
+            let gone = crate::metrics::Resource {
                 namespace: meta.namespace.clone().unwrap_or_default(),
                 name: meta.name.clone().unwrap_or_default(),
-            });
+            };
+            context.records.forget(meta.uid.as_deref().unwrap_or_default(), &gone);
+            context.metrics.forget(&gone);
         }
         Ok(_) => readiness.cleared(OBSTACLE),
         Err(error) => readiness.blocked(OBSTACLE, format!("OktaUserSyncs cannot be watched: {error}")),
@@ -138,6 +139,7 @@ fn observe(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Co
 
 /// Everything about a resource that may make a pass due. Status is not among it; finalizers and the deletion stamp are,
 /// which a generation alone would swallow.
+#[allow(clippy::unnecessary_wraps, reason = "a predicate may have no answer")]
 fn fingerprint(object: &Guarded) -> Option<u64> {
     let meta = object.meta();
     let annotation = |key| meta.annotations.as_ref().and_then(|all| all.get(key));

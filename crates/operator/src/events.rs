@@ -53,7 +53,7 @@ pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<New
         let same = before.as_ref().is_some_and(|(_, before, _)| *before == reason);
         match status.as_str() {
             "True" if !was_good && previous.last_run.is_some() && failed(previous) => {
-                tell(false, "Recovered", &message)
+                tell(false, "Recovered", &message);
             }
             "True" if !was_good && previous.last_run.is_none() => tell(false, &reason, &message),
             "False" if !same => tell(reason != crate::status::SUSPENDED, &reason, &message),

@@ -1,4 +1,4 @@
-//! Metrics in the OpenMetrics format. Labels name resources, never people, so their number is bounded by what
+//! Metrics in the `OpenMetrics` format. Labels name resources, never people, so their number is bounded by what
 //! administrators make.
 
 use std::{fmt, sync::atomic::AtomicU64};

@@ -1,9 +1,9 @@
 //! What the operator may do in Kubernetes: each rule with the call that needs it, and none beside. The chart's
-//! ClusterRole is held to this list by a test.
+//! `ClusterRole` is held to this list by a test.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-/// Rules for the namespaces whose resources are served (a ClusterRole, or a Role in each of them).
+/// Rules for the namespaces whose resources are served (a `ClusterRole`, or a Role in each of them).
 #[must_use]
 pub fn rules() -> Vec<PolicyRule> {
     vec![

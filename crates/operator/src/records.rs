@@ -2,7 +2,7 @@
 //! status does not know as well, but for the roster (see [`engine::roster`]).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -49,6 +49,8 @@ struct State {
     records: HashMap<String, Record>,
     touched: HashSet<String>,
     undecodable: HashSet<String>,
+    /// By resource: how many people of its scope are users of which other one.
+    overlaps: HashMap<String, BTreeMap<String, i64>>,
 }
 
 impl Records {
@@ -64,8 +66,9 @@ impl Records {
     }
 
     /// Forgets a resource that is gone.
-    pub fn forget(&self, uid: &str) {
+    pub fn forget(&self, uid: &str, named: &Resource) {
         let mut state = self.state();
+        state.overlaps.remove(&owner(named));
         state.records.remove(uid);
         state.touched.remove(uid);
         state.undecodable.remove(uid);
@@ -78,7 +81,32 @@ impl Records {
         state.touched.retain(|uid| there.contains(uid));
         state.undecodable.retain(|uid| there.contains(uid));
         let gone: Vec<String> = state.records.keys().filter(|uid| !there.contains(*uid)).cloned().collect();
-        gone.iter().filter_map(|uid| state.records.remove(uid)?.shown_as).collect()
+        let gone: Vec<_> = gone.iter().filter_map(|uid| state.records.remove(uid)?.shown_as).collect();
+        for named in &gone {
+            state.overlaps.remove(&owner(named));
+        }
+        gone
+    }
+
+    /// Notes which other resources have users of people in the scope of `named`, and answers what is to be said about it
+    /// in the status of `named`: of its own overlaps, and of those that others have with it.
+    #[must_use]
+    pub fn overlaps(&self, named: &Resource, own: &BTreeMap<String, i64>) -> Vec<String> {
+        let (mut state, this) = (self.state(), owner(named));
+        let mut words: Vec<String> = own
+            .iter()
+            .map(|(other, count)| {
+                format!("{count} people of this scope are users of the OktaUserSync {other}; the scopes overlap")
+            })
+            .collect();
+        state.overlaps.insert(this.clone(), own.clone());
+        let mut claims: Vec<_> =
+            state.overlaps.iter().filter_map(|(other, theirs)| Some((other, theirs.get(&this)?))).collect();
+        claims.sort();
+        words.extend(claims.into_iter().map(|(other, count)| {
+            format!("{count} users of this resource are people of the scope of the OktaUserSync {other} too; the scopes overlap")
+        }));
+        words
     }
 
     /// Notes that a Secret of the resource was written.
@@ -108,9 +136,27 @@ impl Records {
     }
 }
 
+/// `namespace/name`, as the ownership label says it.
+fn owner(named: &Resource) -> String {
+    format!("{}/{}", named.namespace, named.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scopes_that_overlap_are_told_on_both_sides_until_one_is_gone() {
+        let records = Records::default();
+        let named = |name: &str| Resource { namespace: "home".into(), name: name.into() };
+        assert!(records.overlaps(&named("old"), &BTreeMap::new()).is_empty());
+        let told = records.overlaps(&named("new"), &[("home/old".to_owned(), 3)].into());
+        assert!(told.len() == 1 && told[0].contains("3 people") && told[0].contains("home/old"), "{told:?}");
+        let told = records.overlaps(&named("old"), &BTreeMap::new());
+        assert!(told.len() == 1 && told[0].contains("3 users") && told[0].contains("home/new"), "{told:?}");
+        records.forget("uid", &named("new"));
+        assert!(records.overlaps(&named("old"), &BTreeMap::new()).is_empty());
+    }
 
     #[test]
     fn a_record_lives_as_long_as_its_resource() {
@@ -122,7 +168,7 @@ mod tests {
         records.touch("1");
         assert!(records.was_touched("1") && !records.was_touched("1"));
         assert_eq!((records.decodable("1", false), records.decodable("1", true)), (1, 0));
-        records.forget("1");
+        records.forget("1", &Resource { namespace: "home".into(), name: "a".into() });
         assert_eq!(records.take("1").failures, 0);
     }
 

@@ -384,14 +384,14 @@ mod tests {
         })
     }
 
-    fn reference(name: &str, key: &str) -> Option<SecretKeyRef> {
-        Some(SecretKeyRef { name: name.into(), key: key.into() })
+    fn reference(name: &str, key: &str) -> SecretKeyRef {
+        SecretKeyRef { name: name.into(), key: key.into() }
     }
 
     fn complete() -> OktaUserSyncSpec {
         let mut spec = example().spec;
-        spec.okta.private_key_secret_ref = reference("okta", "key");
-        spec.teleport.identity_secret_ref = reference("teleport", "identity");
+        spec.okta.private_key_secret_ref = Some(reference("okta", "key"));
+        spec.teleport.identity_secret_ref = Some(reference("teleport", "identity"));
         spec
     }
 
@@ -418,10 +418,10 @@ mod tests {
 
     #[rstest]
     #[case::no_key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = None, Side::Okta, "KeySecretMissing")]
-    #[case::no_secret(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = reference("gone", "key"), Side::Okta, "KeySecretMissing")]
-    #[case::no_such_key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = reference("okta", "gone"), Side::Okta, "KeySecretMissing")]
+    #[case::no_secret(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = Some(reference("gone", "key")), Side::Okta, "KeySecretMissing")]
+    #[case::no_such_key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = Some(reference("okta", "gone")), Side::Okta, "KeySecretMissing")]
     #[case::no_identity(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = None, Side::Teleport, "IdentitySecretMissing")]
-    #[case::no_identity_secret(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = reference("gone", "x"), Side::Teleport, "IdentitySecretMissing")]
+    #[case::no_identity_secret(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = Some(reference("gone", "x")), Side::Teleport, "IdentitySecretMissing")]
     #[case::unreadable_identity(|_: &mut OktaUserSyncSpec| (), Side::Teleport, "IdentityUnreadable")]
     #[tokio::test]
     async fn what_leads_nowhere_is_named_with_a_remedy(
@@ -440,7 +440,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreadable_key_is_okta_s_side() {
         let mut spec = complete();
-        spec.okta.private_key_secret_ref = reference("okta", "garbage");
+        spec.okta.private_key_secret_ref = Some(reference("okta", "garbage"));
         let failure = failure(&spec).await;
         assert_eq!(failure.side, Side::Okta);
         assert!(!failure.class.retry() && !failure.remedy.is_empty(), "{failure:?}");

@@ -212,7 +212,7 @@ impl Life {
         let mut keeping = tokio::spawn(candidate.keep(release.clone()));
         tokio::select! {
             () = self.work(claim.clone()) => {}
-            ended = &mut keeping => return Err(lost(ended, &claim)),
+            ended = &mut keeping => return Err(lost(&ended, &claim)),
         }
         claim.end();
         release.cancel();
@@ -256,7 +256,7 @@ impl Life {
     }
 }
 
-fn lost(ended: Result<Ended, tokio::task::JoinError>, claim: &Claim) -> RunError {
+fn lost(ended: &Result<Ended, tokio::task::JoinError>, claim: &Claim) -> RunError {
     claim.end();
     warn!(?ended, "the lease is lost");
     RunError::LeaseLost

@@ -246,9 +246,10 @@ impl<'a> Writer<'a> {
             return self.set(condition::READY, "True", reason, &message);
         }
         let (reason, message, mends_itself) = match (ending.cause(), ending) {
-            (Some(failure), _) => (failure.reason, sentence(failure), failure.class.retry()),
+            (Some(failure), _) | (None, Ending::Refused(failure)) => {
+                (failure.reason, sentence(failure), failure.class.retry())
+            }
             (None, Ending::Report(report)) => ("PartlyFailed", partly(report), true),
-            (None, Ending::Refused(failure)) => (failure.reason, sentence(failure), failure.class.retry()),
         };
         if mends_itself {
             self.clear(condition::STALLED);
@@ -351,6 +352,8 @@ fn hours(duration: SignedDuration) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use api::{OktaUserSync, OktaUserSyncSpec, status::UserCounts};
     use engine::{
         cluster::{ClusterFacts, OriginMode},
@@ -406,6 +409,7 @@ pub(crate) mod tests {
             roster: Roster::default(),
             changes: vec![],
             writes: 0,
+            overlaps: BTreeMap::new(),
         }
     }
 

@@ -316,10 +316,10 @@ async fn a_status_is_never_given_to_a_resource_made_anew() {
     assert!(now.get("status").is_none() && now["metadata"].get("finalizers").is_none(), "{now:#}");
 }
 
-fn election(namespace: &str) -> Option<LeaderElection> {
+fn election(namespace: &str) -> LeaderElection {
     let times =
         Times { lease: Duration::from_secs(3), renew: Duration::from_secs(2), retry: Duration::from_millis(200) };
-    Some(LeaderElection { namespace: namespace.to_owned(), lease: "okta-user-sync".into(), times })
+    LeaderElection { namespace: namespace.to_owned(), lease: "okta-user-sync".into(), times }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,7 +328,7 @@ async fn p08_one_leads_the_other_stands_by_and_takes_over() {
     let replica = async |name: &str| {
         let mut settings = settings(world.operator_config().await, &world.namespace);
         settings.instance = name.to_owned();
-        settings.leader_election = election(&world.namespace);
+        settings.leader_election = Some(election(&world.namespace));
         Running::start(settings).await
     };
     let first = replica("first").await;
@@ -381,11 +381,11 @@ async fn a_missing_definition_is_waited_for_and_an_undecodable_resource_stops_no
     crds.patch("oktausersyncs.usersync.dev", &PatchParams::default(), &patch).await.unwrap();
     let resource = kube::api::ApiResource::erase::<api::OktaUserSync>(&());
     let raw = Api::<kube::api::DynamicObject>::namespaced_with(client.clone(), &namespace, &resource);
-    let later = support::object("later", with(least(), json!({ "mode": "Later" })));
+    let later = support::object("later", &with(least(), json!({ "mode": "Later" })));
     eventually(SOON, "the new mode to be taken", async || raw.create(&PostParams::default(), &later).await.map(drop))
         .await
         .unwrap();
-    raw.create(&PostParams::default(), &support::object("good", least())).await.unwrap();
+    raw.create(&PostParams::default(), &support::object("good", &least())).await.unwrap();
     eventually(SOON, "the good one's status", async || {
         let good = serde_json::to_value(raw.get("good").await.unwrap()).unwrap();
         if condition(&good, "Ready")["reason"] == "KeySecretMissing" { Ok(()) } else { Err(good.to_string()) }
@@ -403,9 +403,8 @@ async fn a_missing_definition_is_waited_for_and_an_undecodable_resource_stops_no
 async fn settings_that_contradict_each_other_are_refused() {
     let world = world("settings").await;
     let mut settings = settings(world.control_plane.config(), &world.namespace);
-    settings.leader_election = election(&world.namespace).map(|election| LeaderElection {
-        times: Times { renew: Duration::from_secs(60), ..election.times },
-        ..election
-    });
+    let mut election = election(&world.namespace);
+    election.times.renew = Duration::from_secs(60);
+    settings.leader_election = Some(election);
     assert!(matches!(Operator::bind(settings).await.map(drop), Err(RunError::Times)));
 }

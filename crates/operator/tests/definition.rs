@@ -210,7 +210,7 @@ async fn kubectl_shows_columns() {
 #[tokio::test]
 async fn unknown_fields_are_refused_when_asked_strictly() {
     let world = world("strict").await;
-    let typo = object("acme", with(least(), json!({ "removal": { "brakes": {} } })));
+    let typo = object("acme", &with(least(), json!({ "removal": { "brakes": {} } })));
     let params =
         PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("kubectl") };
     let told = world.raw().patch("acme", &params, &Patch::Apply(typo)).await.unwrap_err();

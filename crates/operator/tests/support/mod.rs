@@ -64,7 +64,7 @@ impl World {
 
     /// Creates a resource as a person writes it.
     pub async fn create(&self, name: &str, spec: Value) -> kube::Result<DynamicObject> {
-        self.raw().create(&PostParams::default(), &object(name, spec)).await
+        self.raw().create(&PostParams::default(), &object(name, &spec)).await
     }
 
     /// Merges `patch` into a resource.
@@ -125,7 +125,7 @@ fn named(name: &str) -> ObjectMeta {
 }
 
 /// A resource as JSON.
-pub fn object(name: &str, spec: Value) -> DynamicObject {
+pub fn object(name: &str, spec: &Value) -> DynamicObject {
     serde_json::from_value(json!({
         "apiVersion": "usersync.dev/v1alpha1", "kind": "OktaUserSync", "metadata": { "name": name }, "spec": spec,
     }))
