@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use api::status::Problem;
 use comfy_table::{ContentArrangement, Table, presets};
 use engine::report::{Change, Outcome, Report};
 use serde::Serialize;
@@ -30,7 +31,7 @@ pub struct Document<'a> {
     read: String,
     failure: Value,
     counts: api::status::UserCounts,
-    problems: &'a [api::status::Problem],
+    problems: &'a [Problem],
     problem_count: usize,
     pending_plan: Option<&'a api::status::PendingPlan>,
     approval: Option<&'a str>,
@@ -84,37 +85,23 @@ fn lock_lifetime(report: &Report) -> Option<String> {
 
 /// The same for people.
 pub fn tables(resource: &str, report: &Report, took: Duration) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{resource}: {} in {:.1} s (pass {})", headline(report), took.as_secs_f64(), report.id);
-    let _ = writeln!(text, "{}", sides(report));
-    if !report.changes.is_empty() {
-        let _ = writeln!(text, "\n{}", changes(&report.changes));
+    let outcome = match report.outcome {
+        Outcome::Previewed => "Previewed, nothing was written,",
+        other => other.as_str(),
+    };
+    let mut parts =
+        vec![format!("{resource}: {outcome} in {:.1} s (pass {})", took.as_secs_f64(), report.id), sides(report)];
+    if let Some(failure) = &report.failure {
+        parts.push(format!("{}: {}\n  remedy: {}", failure.reason, failure.message, failure.remedy));
+    } else {
+        parts.extend((!report.changes.is_empty()).then(|| changes(&report.changes)));
+        parts.push(counts(report));
     }
-    let _ = writeln!(text, "\n{}", counts(report));
-    if let Some(plan) = &report.pending {
-        let _ = writeln!(text, "\n{}", held(plan));
-    }
-    if let Some(approval) = &report.approval {
-        let _ = writeln!(text, "\nApproval: {approval}");
-    }
-    if report.problem_count > 0 {
-        let _ = writeln!(text, "\n{}", problems(report));
-    }
-    for warning in &report.warnings {
-        let _ = writeln!(text, "\nWarning: {warning}");
-    }
-    text
-}
-
-fn headline(report: &Report) -> String {
-    match (&report.outcome, &report.failure) {
-        (outcome, Some(failure)) => {
-            format!("{} ({}): {}\n  remedy: {}\n ", outcome.as_str(), failure.reason, failure.message, failure.remedy)
-        }
-        (Outcome::Previewed, None) => "Previewed, nothing was written,".to_owned(),
-        (outcome, None) => outcome.as_str().to_owned(),
-    }
+    parts.extend(report.pending.as_ref().map(held));
+    parts.extend(report.approval.as_ref().map(|approval| format!("Approval: {approval}")));
+    parts.extend(problems(report));
+    parts.extend(report.warnings.iter().map(|warning| format!("Warning: {warning}")));
+    parts.join("\n\n").replacen("\n\n", "\n", 1) + "\n"
 }
 
 fn sides(report: &Report) -> String {
@@ -210,14 +197,18 @@ fn held(plan: &api::status::PendingPlan) -> String {
     text
 }
 
-fn problems(report: &Report) -> String {
-    let mut table = plain();
-    table.set_header(["PROBLEM", "USER", "WHAT HAPPENED", "WHAT TO DO"]);
-    for problem in &report.problems {
-        table.add_row([&problem.class, &problem.user, &problem.message, &problem.remedy]);
-    }
+/// Problems beside the one that ended the pass.
+fn problems(report: &Report) -> Option<String> {
+    let told = |problem: &&Problem| report.failure.as_ref().is_none_or(|failure| failure.message != problem.message);
+    let mut lines: Vec<String> = report.problems.iter().filter(told).map(problem).collect();
     let left = report.problem_count.saturating_sub(report.problems.len());
-    if left > 0 { format!("{}\n  … and {left} more", lines(&table)) } else { lines(&table) }
+    lines.extend((left > 0).then(|| format!("… and {left} more problems")));
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn problem(problem: &Problem) -> String {
+    let user = if problem.user.is_empty() { String::new() } else { format!(" of {}", problem.user) };
+    format!("{}{user}: {}\n  remedy: {}", problem.class, problem.message, problem.remedy)
 }
 
 /// The table's lines, without the blanks that it ends them with.

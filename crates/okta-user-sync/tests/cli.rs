@@ -110,6 +110,13 @@ async fn the_outcome_is_told_to_people_and_as_yaml() {
     for words in ["Previewed, nothing was written", "app Teleport (0oa", "IN SCOPE", " +  create", "teleport.sim 17"] {
         assert!(table.contains(words), "{words:?} not in\n{table}");
     }
+    std::fs::write(world.manifest(), world.quickstart().replace("okta-requester", "okta-nobody")).unwrap();
+    let (code, table, _) = world.told("sync", &["--allowed-role", "okta-*"]);
+    assert_eq!(code, 1, "{table}");
+    for words in ["okta-user-sync/acme: Refused in", "RoleMissing: ", "okta-nobody", "\n  remedy: "] {
+        assert_eq!(table.matches(words).count(), 1, "{words:?} once in\n{table}");
+    }
+    std::fs::write(world.manifest(), world.quickstart()).unwrap();
     let (_, yaml, _) = world.told("preview", &["-o", "yaml"]);
     assert!(yaml.contains("outcome: Previewed") && yaml.contains("inScope: 6"), "{yaml}");
 }
