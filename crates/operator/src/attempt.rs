@@ -128,11 +128,15 @@ impl Setting<'_> {
                 std::future::pending::<()>().await;
             }
         };
-        tokio::select! {
+        let teleport = self.clients.teleport();
+        let before = teleport.calls();
+        let report = tokio::select! {
             biased;
-            report = pass.run(self.clients.okta(), self.clients.teleport().as_ref()) => Some(report),
+            report = pass.run(self.clients.okta(), teleport.as_ref()) => Some(report),
             () = stopped => None,
-        }
+        };
+        self.context.metrics.teleport_calls(&before, &teleport.calls());
+        report
     }
 }
 

@@ -17,6 +17,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use teleport::CallCount;
 
 /// One resource.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -40,6 +41,12 @@ struct WithState {
     namespace: String,
     name: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfCall {
+    method: &'static str,
+    code: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +83,7 @@ pub struct Metrics {
     ready: Family<Resource, Gauge>,
     okta_calls: Family<Resource, Counter>,
     writes: Family<Resource, Counter>,
+    teleport_calls: Family<OfCall, Counter>,
     succeeded: Family<Resource, Seconds>,
     identity_expiry: Family<Resource, Seconds>,
     undecodable: Gauge,
@@ -104,6 +112,7 @@ impl Metrics {
             ready: Family::default(),
             okta_calls: Family::default(),
             writes: Family::default(),
+            teleport_calls: Family::default(),
             succeeded: Family::default(),
             identity_expiry: Family::default(),
             undecodable: Gauge::default(),
@@ -126,6 +135,7 @@ impl Metrics {
         registry.register("ready", "1 while the condition Ready is True", self.ready.clone());
         registry.register("okta_calls", "Calls to Okta", self.okta_calls.clone());
         registry.register("teleport_writes", "Calls that wrote to Teleport", self.writes.clone());
+        registry.register("teleport_calls", "Calls to Teleport by method and code", self.teleport_calls.clone());
         let help = "When the last pass that did all it had to do ended";
         registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, self.succeeded.clone());
         let help = "When the certificate that Teleport knows this operator by runs out";
@@ -154,6 +164,16 @@ impl Metrics {
         self.durations.get_or_create(&OfResult { result }).observe(measured.took.as_secs_f64());
         self.okta_calls.get_or_create(of).inc_by(measured.okta_calls);
         self.writes.get_or_create(of).inc_by(measured.writes);
+    }
+
+    /// Counts the calls of one pass to Teleport: what `after` has more than `before` (both counted by one client).
+    pub fn teleport_calls(&self, before: &[CallCount], after: &[CallCount]) {
+        for now in after {
+            let then = before.iter().find(|then| then.call == now.call && then.code == now.code);
+            let more = now.count.saturating_sub(then.map_or(0, |then| then.count));
+            let labels = OfCall { method: now.call.method(), code: now.code };
+            self.teleport_calls.get_or_create(&labels).inc_by(more);
+        }
     }
 
     /// Shows what the status of a resource says.
@@ -251,6 +271,8 @@ mod tests {
         let status = ended(&api::OktaUserSyncStatus::default(), Ending::Report(&report(Outcome::Succeeded)), moment);
         metrics.status(&resource(), &status);
         metrics.identity_expires(&resource(), now);
+        let call = |count| CallCount { call: teleport::Call::Ping, code: "Ok", count };
+        metrics.teleport_calls(&[call(3)], &[call(5)]);
         metrics
     }
 
@@ -267,6 +289,7 @@ mod tests {
             r#"okta_user_sync_ready{namespace="home",name="acme"} 1"#,
             r#"okta_user_sync_last_success_timestamp_seconds{namespace="home",name="acme"} 1700000000.0"#,
             r#"okta_user_sync_identity_expiry_timestamp_seconds{namespace="home",name="acme"} 1700000000.0"#,
+            r#"okta_user_sync_teleport_calls_total{method="Ping",code="Ok"} 2"#,
             "okta_user_sync_leader 0",
             "# EOF",
         ] {
@@ -285,7 +308,7 @@ mod tests {
     fn every_metric_has_help_and_a_name_in_base_units() {
         let text = after_one_pass().text();
         let named: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert_eq!(named.len(), 14, "{text}");
+        assert_eq!(named.len(), 15, "{text}");
         for name in named.iter().filter_map(|line| line.split(' ').next()) {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
             assert!(!name.contains("milli") && !name.ends_with("_total"), "{name}");
