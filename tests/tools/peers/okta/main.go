@@ -163,6 +163,7 @@ func read(ctx context.Context, c *okta.APIClient, app string) readings {
 	seen.Groups = groups(ctx, c)
 	events, _, err := c.SystemLogAPI.ListLogEvents(ctx).Execute()
 	must(err, "reading the System Log")
+	seen.Events = []event{}
 	for _, entry := range events {
 		seen.Events = append(seen.Events, logged(&entry))
 	}

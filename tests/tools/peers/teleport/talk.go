@@ -89,8 +89,10 @@ func talk(ctx context.Context, c *client.Client, connectorName string) conversat
 	seen.writeUser(ctx, c, connectorName)
 	seen.lockUser(ctx, c)
 	report.Must(c.DeleteUser(ctx, guest), "deleting the user")
-	_, err = c.GetUser(ctx, guest, false)
-	seen.Deleted = kindOf(err, "reading the deleted user")
+	seen.Deleted = gone(ctx, func() error {
+		_, err := c.GetUser(ctx, guest, false)
+		return err
+	})
 	seen.DeletedOnce = kindOf(c.DeleteUser(ctx, guest), "deleting the user twice")
 	return seen
 }
@@ -165,8 +167,21 @@ func (seen *conversation) lockUser(ctx context.Context, c *client.Client) {
 	seen.Stored = viewLock(stored)
 	seen.Enforced = enforced(ctx, c)
 	report.Must(c.DeleteLock(ctx, lockName), "unlocking")
-	_, err = c.GetLock(ctx, lockName)
-	seen.Unlocked = kindOf(err, "reading the deleted lock")
+	seen.Unlocked = gone(ctx, func() error {
+		_, err := c.GetLock(ctx, lockName)
+		return err
+	})
+}
+
+// gone reads something deleted until it is refused: a server answers from its cache, which learns of a deletion a moment
+// later.
+func gone(ctx context.Context, read func() error) string {
+	for {
+		if err := read(); err != nil {
+			return kindOf(err, "reading what was deleted")
+		}
+		pause(ctx, "what was deleted stayed")
+	}
 }
 
 // enforced waits until the list of locks holds the lock: until then it is stored but not in force.
@@ -179,11 +194,16 @@ func enforced(ctx context.Context, c *client.Client) lockView {
 				return viewLock(lock)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			report.Fail("the lock was never enforced")
-		case <-time.After(50 * time.Millisecond):
-		}
+		pause(ctx, "the lock was never enforced")
+	}
+}
+
+// pause waits for the next look, and ends the program when the time is up.
+func pause(ctx context.Context, late string) {
+	select {
+	case <-ctx.Done():
+		report.Fail("%s", late)
+	case <-time.After(50 * time.Millisecond):
 	}
 }
 
