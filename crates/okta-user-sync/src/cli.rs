@@ -3,7 +3,7 @@
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command::{crd, operator, sync};
+use crate::command::{crd, explain, operator, sync};
 #[cfg(feature = "demo")]
 use crate::command::{demo, sim};
 
@@ -77,6 +77,9 @@ pub enum Command {
     /// Show what a pass would do, without writing anything.
     #[command(after_help = sync::PREVIEW_EXAMPLES)]
     Preview(sync::Arguments),
+    /// Explain one person: what Okta says, what Teleport holds, which rule decided, what the next pass will do.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Arguments),
     /// Print the CustomResourceDefinition.
     #[command(after_help = crd::EXAMPLES)]
     Crd(crd::Arguments),

@@ -80,6 +80,27 @@ async fn the_brake_holds_and_its_plan_is_approved_by_hash() {
 }
 
 #[tokio::test]
+async fn one_person_is_explained_and_nothing_is_written() {
+    let world = World::of(6).await;
+    assert_eq!(world.pass("sync", &[]).0, 0);
+    let (id, name) = world.assigned().await[0].clone();
+    let writes = world.writes().await;
+    world.okta(Method::POST, &format!("/api/v1/users/{id}/lifecycle/deactivate"), None).await;
+    for who in [&name, &id] {
+        let (code, told) = world.pass("explain", &[who]);
+        assert_eq!((code, &told["user"], &told["oktaId"]), (0, &json!(name), &json!(id)), "{told:#}");
+        assert_eq!(told["okta"][0], "status DEPROVISIONED", "{told:#}");
+        assert!(told["next"][0].as_str().unwrap().starts_with(&format!("lock the user {name} for 31h")), "{told:#}");
+    }
+    let (_, text, _) = world.told("explain", &[&name]);
+    assert!(text.contains("Next pass") && text.contains("a user of ours"), "{text}");
+    let (code, _, err) = world.told("explain", &["nobody@example.com"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("nobody in scope"), "{err}");
+    assert_eq!(world.writes().await, writes, "an explanation wrote");
+}
+
+#[tokio::test]
 async fn p08_a_signal_stops_the_writes_and_the_next_run_finishes() {
     const PEOPLE: u64 = 800;
     let world = World::of(800).await;

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn p1_an_entry_without_its_user_is_useless() {
+    fn p01_an_entry_without_its_user_is_useless() {
         let without = |embedded: Value| app_user(json!({"id": "00u1", "status": "ACTIVE", "_embedded": embedded}));
         assert_eq!(without(json!(null)).unwrap_err(), EntryFault::NotEmbedded("00u1".to_owned()));
         assert_eq!(without(json!({})).unwrap_err(), EntryFault::NotEmbedded("00u1".to_owned()));

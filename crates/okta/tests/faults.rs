@@ -35,7 +35,7 @@ fn on_second_page(kind: &Value, count: Option<u64>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p1_each_fault_on_a_page_has_its_outcome() {
+async fn p01_each_fault_on_a_page_has_its_outcome() {
     let sim = org(Options::with_people(PEOPLE, 7)).await;
     #[rustfmt::skip]
     let table = [
@@ -135,7 +135,7 @@ async fn what_only_the_engine_can_notice_is_handed_on_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p1_a_cursor_that_has_expired_ends_the_walk() {
+async fn p01_a_cursor_that_has_expired_ends_the_walk() {
     let sim = org(Options::with_people(600, 7)).await;
     sim.org().switch(|switches| switches.cursor_seconds = 60);
     let okta = client(&sim);

@@ -124,7 +124,7 @@ async fn status_is_that_of_the_person_and_not_of_the_assignment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p3_absence_from_an_app_is_told_apart_by_id() {
+async fn p03_absence_from_an_app_is_told_apart_by_id() {
     let sim = org(Options::with_people(4, 7)).await;
     let (source, okta) = (app(&sim), client(&sim));
     let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
@@ -146,7 +146,7 @@ async fn p3_absence_from_an_app_is_told_apart_by_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p3_an_app_that_is_gone_makes_nobody_a_leaver() {
+async fn p03_an_app_that_is_gone_makes_nobody_a_leaver() {
     let sim = org(Options::with_people(2, 7)).await;
     let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
     let okta = client(&sim);

@@ -31,7 +31,7 @@ fn a_create_request_puts_the_user_at_1_and_the_others_at_2() {
 }
 
 #[test]
-fn p7_unknown_fields_at_every_depth_survive_an_edit() {
+fn p07_unknown_fields_at_every_depth_survive_an_edit() {
     let mut metadata =
         types::Metadata { name: "ada@acme.com".into(), revision: "7".into(), ..Default::default() }.encode_to_vec();
     metadata.extend(unknown_field());

@@ -12,6 +12,10 @@ use crate::{Edition, KeyKind, Lag, Version};
 pub struct Options {
     /// Name of the cluster.
     pub cluster: String,
+    /// Local users that are there already, beside the presets.
+    pub people: usize,
+    /// The same seed makes the same local users.
+    pub seed: u64,
     /// Where the Auth Service listens; port 0 for any free one.
     pub listen: SocketAddr,
     /// Where the admin port listens, plain HTTP; port 0 for any free one.
@@ -41,6 +45,8 @@ impl Default for Options {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         Self {
             cluster: "teleport.sim".to_owned(),
+            people: 0,
+            seed: 1,
             listen: any,
             admin_listen: any,
             proxy_listen: any,

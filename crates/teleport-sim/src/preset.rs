@@ -176,6 +176,11 @@ pub(crate) fn users(edition: Edition, now: Timestamp) -> Vec<Vec<u8>> {
     users
 }
 
+/// Local users that have been there for long, encoded: the same number and seed make the same ones.
+pub(crate) fn residents(people: usize, seed: u64, now: Timestamp) -> impl Iterator<Item = Vec<u8>> {
+    (1..=people).map(move |n| user(&format!("resident.{seed}.{n}@example.com"), &["access"], &[], now))
+}
+
 /// A local user, encoded.
 fn user(name: &str, roles: &[&str], labels: &[(&str, &str)], now: Timestamp) -> Vec<u8> {
     let metadata = types::Metadata {

@@ -69,7 +69,8 @@ impl TeleportSim {
         }
         let shared = Shared::new(cluster, pki, doors, site);
         let sim = Self { shared, clock, ready, addresses, stop: CancellationToken::new(), _folder: folder };
-        for user in preset::users(options.edition, now) {
+        let residents = preset::residents(options.people, options.seed, now);
+        for user in preset::users(options.edition, now).into_iter().chain(residents) {
             sim.put_raw_user(&user)
                 .map_err(|refusal| TeleportSimError::Malformed { what: "a preset user", why: refusal.message })?;
         }

@@ -146,7 +146,7 @@ async fn locks_can_be_asked_for_by_target() {
 }
 
 #[tokio::test]
-async fn p4_deletion_alone_leaves_sessions_open_and_a_returning_name_revives_them() {
+async fn p04_deletion_alone_leaves_sessions_open_and_a_returning_name_revives_them() {
     let sim = sim().await;
     sim.put_user(&user("ada@acme.com")).unwrap();
     let mut bot = bot(&sim);

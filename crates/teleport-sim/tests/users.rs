@@ -245,7 +245,7 @@ async fn secrets_are_given_to_nobody() {
 }
 
 #[tokio::test]
-async fn p7_fields_that_nobody_here_knows_survive_and_times_come_back_as_year_one() {
+async fn p07_fields_that_nobody_here_knows_survive_and_times_come_back_as_year_one() {
     let sim = sim(Version::V17).await;
     let mut bot = bot(&sim);
     let unknown = [0x82, 0xfa, 0x01, 0x03, b'n', b'e', b'w']; // field 4000 with "new"

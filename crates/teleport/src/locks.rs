@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn p6_a_lock_is_ours_by_name_and_labels_together() {
+    fn p06_a_lock_is_ours_by_name_and_labels_together() {
         let ours = encode(&lock(), OriginMode::Bot);
         let mut renamed = ours.clone();
         renamed.metadata.as_mut().unwrap().name = "scim-1".into();

@@ -3,6 +3,7 @@
 pub mod crd;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod explain;
 pub mod operator;
 #[cfg(feature = "demo")]
 pub mod sim;
@@ -20,6 +21,7 @@ pub async fn run(command: Command) -> Result<Exit, Stop> {
         Command::Operator(arguments) => operator::run(arguments).await,
         Command::Sync(arguments) => sync::run(arguments, sync::Verb::Sync).await,
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
+        Command::Explain(arguments) => explain::run(arguments).await,
         Command::Crd(arguments) => crd::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Sim(arguments) => sim::run(arguments).await,

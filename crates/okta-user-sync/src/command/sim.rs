@@ -36,7 +36,7 @@ const TELEPORT_EXAMPLES: &str = "\
 Examples:
   okta-user-sync sim teleport
   okta-user-sync sim teleport --listen 127.0.0.1:3025 --release v18 --okta-app-id 0oa9saml8app7teleprt
-  okta-user-sync sim teleport --edition community";
+  okta-user-sync sim teleport --edition community --people 1000 --seed 7";
 
 /// What the command takes.
 #[derive(Debug, Args)]
@@ -82,6 +82,12 @@ struct OktaArguments {
 
 #[derive(Debug, Args)]
 struct TeleportArguments {
+    /// Local users that are there already, none of them ours.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    people: usize,
+    /// The same seed makes the same users.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
     /// Name of the cluster.
     #[arg(long, value_name = "NAME", default_value = "teleport.sim")]
     cluster: String,
@@ -192,6 +198,8 @@ fn okta(arguments: OktaArguments) -> okta_sim::Options {
 fn teleport(arguments: TeleportArguments) -> teleport_sim::Options {
     teleport_sim::Options {
         cluster: arguments.cluster,
+        people: arguments.people,
+        seed: arguments.seed,
         listen: arguments.place.listen,
         admin_listen: arguments.place.admin_listen,
         version: match arguments.release {

@@ -77,9 +77,10 @@ pub struct Arguments {
     output: Format,
 }
 
+/// What is given for Okta beside the manifests.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Okta")]
-struct OktaArguments {
+pub struct OktaArguments {
     /// The private key (PEM or JWK) of the API Services app, in place of the Secret of okta.privateKeySecretRef.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_KEY")]
     okta_key: Option<PathBuf>,
@@ -88,9 +89,10 @@ struct OktaArguments {
     okta_ca: Option<PathBuf>,
 }
 
+/// What is given for Teleport beside the manifests.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Teleport")]
-struct TeleportArguments {
+pub struct TeleportArguments {
     /// The identity file (tctl auth sign, tbot), in place of the Secret of teleport.identitySecretRef.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_TELEPORT_IDENTITY")]
     teleport_identity: Option<PathBuf>,
@@ -108,8 +110,9 @@ struct TeleportArguments {
     allowed_role: Vec<String>,
 }
 
+/// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// For people.
     Table,
     /// One document (docs/cli.md).
@@ -134,8 +137,7 @@ pub enum Verb {
 pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
     let file = arguments.file.display().to_string();
     let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
-    let mut manifests = Manifests::read(&file, &read_manifests(&arguments.file)?, pick)?;
-    stand_in(&mut manifests, &arguments)?;
+    let manifests = manifests(&arguments.file, pick, &arguments.okta, &arguments.teleport)?;
     let Manifests { mut resource, secrets, ignored } = manifests;
     if verb == Verb::Preview {
         resource.spec.mode = Mode::Preview;
@@ -150,6 +152,21 @@ pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
     let report = pass(&arguments, &owner, &resource, &secrets).await?;
     print(arguments.output, &owner, &report, began, &ignored)?;
     Ok(outcome::exit(&report))
+}
+
+/// The manifests of `file`, with the files that stand in for Secrets in their place.
+///
+/// # Errors
+/// Bad input.
+pub fn manifests(
+    file: &Path,
+    pick: Pick<'_>,
+    okta: &OktaArguments,
+    teleport: &TeleportArguments,
+) -> Result<Manifests, Stop> {
+    let mut manifests = Manifests::read(&file.display().to_string(), &read_manifests(file)?, pick)?;
+    stand_in(&mut manifests, okta, teleport)?;
+    Ok(manifests)
 }
 
 fn read_manifests(file: &Path) -> Result<String, Stop> {
@@ -168,12 +185,12 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Stop {
 }
 
 /// Puts the files that stand in for Secrets in their place.
-fn stand_in(manifests: &mut Manifests, arguments: &Arguments) -> Result<(), Stop> {
+fn stand_in(manifests: &mut Manifests, okta: &OktaArguments, teleport: &TeleportArguments) -> Result<(), Stop> {
     let namespace = manifests.resource.namespace().unwrap_or_default();
     let spec = &mut manifests.resource.spec;
     let pairs = [
-        (&arguments.okta.okta_key, &mut spec.okta.private_key_secret_ref),
-        (&arguments.teleport.teleport_identity, &mut spec.teleport.identity_secret_ref),
+        (&okta.okta_key, &mut spec.okta.private_key_secret_ref),
+        (&teleport.teleport_identity, &mut spec.teleport.identity_secret_ref),
     ];
     for (file, reference) in pairs {
         let Some(file) = file else { continue };
@@ -193,7 +210,7 @@ async fn pass(
     resource: &OktaUserSync,
     secrets: &MapSecrets,
 ) -> Result<Report, Stop> {
-    let resolver = Resolver::new(defaults(arguments)?);
+    let resolver = Resolver::new(defaults(&arguments.okta, &arguments.teleport)?);
     let annotated = resource.annotations().get(APPROVE_PLAN).cloned();
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
     let subject = Subject {
@@ -220,12 +237,15 @@ async fn pass(
     Ok(report)
 }
 
-fn defaults(arguments: &Arguments) -> Result<Defaults, Stop> {
-    let okta_ca = match arguments.okta.okta_ca.as_deref() {
+/// What an operator's administrator would set, as the command line gives it.
+///
+/// # Errors
+/// A file or a pattern that cannot be read.
+pub fn defaults(okta: &OktaArguments, teleport: &TeleportArguments) -> Result<Defaults, Stop> {
+    let okta_ca = match okta.okta_ca.as_deref() {
         Some(file) => Some(std::fs::read(file).map_err(|e| unreadable(file, &e))?),
         None => None,
     };
-    let teleport = &arguments.teleport;
     Ok(Defaults {
         okta_ca,
         teleport_address: teleport.teleport_address.clone(),

@@ -111,7 +111,7 @@ fn foreign(user: &Bytes) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn p7_an_update_leaves_every_foreign_field_byte_for_byte() {
+fn p07_an_update_leaves_every_foreign_field_byte_for_byte() {
     let original = full_user();
     let edited = edit(&original, &wanted(), "r1").unwrap();
     assert_eq!(foreign(&edited), foreign(&original));
@@ -133,7 +133,7 @@ fn p7_an_update_leaves_every_foreign_field_byte_for_byte() {
 }
 
 #[test]
-fn p7_an_edit_that_changes_nothing_yields_the_same_bytes() {
+fn p07_an_edit_that_changes_nothing_yields_the_same_bytes() {
     let edited = edit(&full_user(), &wanted(), "r1").unwrap();
     let again = edit(&edited, &wanted(), "r1").unwrap();
     assert_eq!(fields(&again).unwrap().len(), fields(&edited).unwrap().len());

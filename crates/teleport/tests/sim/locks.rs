@@ -76,7 +76,7 @@ async fn locks_are_made_twice_and_taken_away_twice_without_an_error() {
 }
 
 #[tokio::test]
-async fn p6_locks_of_others_are_seen_as_such() {
+async fn p06_locks_of_others_are_seen_as_such() {
     let (sim, client) = started().await;
     sim.set_lag(Lag { locks_ms: 0, ..Lag::default() });
     let target = |target| types::LockV2 {

@@ -53,7 +53,7 @@ async fn a_user_is_made_read_listed_changed_and_deleted() {
 }
 
 #[tokio::test]
-async fn p7_what_a_newer_server_keeps_in_a_user_survives_our_update() {
+async fn p07_what_a_newer_server_keeps_in_a_user_survives_our_update() {
     let (sim, client) = started().await;
     client.create_user(&new_user("ada@acme.com")).await.unwrap();
 
@@ -124,7 +124,7 @@ async fn a_list_goes_over_all_pages_and_shrinks_them_where_they_are_too_large() 
 }
 
 #[tokio::test]
-async fn p1_a_list_that_breaks_off_ends_in_an_error() {
+async fn p01_a_list_that_breaks_off_ends_in_an_error() {
     let (sim, client) = started().await;
     for number in 0..1_500 {
         let metadata = types::Metadata { name: format!("u{number:04}"), ..Default::default() };

@@ -1,0 +1,147 @@
+//! `okta-user-sync explain`: one person, explained, from manifests in a file or from a resource in the cluster.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use api::OktaUserSync;
+use clap::Args;
+use engine::explain::Explanation;
+use engine::pass::Pass;
+use engine::roster::Roster;
+use jiff::Timestamp;
+use kube::{Api, ResourceExt as _};
+use operator::resolve::{Resolver, Subject};
+use operator::secrets::{KubeSecrets, Secrets};
+
+use super::sync::{Format, OktaArguments, TeleportArguments, defaults, manifests};
+use crate::exit::{Exit, Stop};
+use crate::manifest::{Manifests, Pick};
+use crate::terminal;
+
+/// Shown below `explain --help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  okta-user-sync explain alice@example.com -f acme.yaml
+  okta-user-sync explain 00u1abcd2efgh3ijkl45 -f acme.yaml -o json
+  okta-user-sync explain alice@example.com --from-cluster okta-user-sync/acme
+
+Says what Okta says, what Teleport holds, which rule decided, what the next pass will do, and what would change it.
+Reads both sides as a pass does, and writes nothing.
+
+Exit codes: 0 explained; 1 something could not be read; 2 bad input.";
+
+/// What the command takes.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The person: a user name, or an Okta id (00u…).
+    #[arg(value_name = "NAME-OR-ID")]
+    who: String,
+    /// Manifests: one OktaUserSync and its Secrets, as YAML or JSON; - is standard input.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "from_cluster")]
+    file: Option<PathBuf>,
+    /// An OktaUserSync in the current cluster, and the Secrets that it refers to.
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["file", "name", "namespace"])]
+    from_cluster: Option<String>,
+    /// Which OktaUserSync is meant, if the file holds several.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Namespace of manifests that name none.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+    #[command(flatten)]
+    okta: OktaArguments,
+    #[command(flatten)]
+    teleport: TeleportArguments,
+    /// How the explanation is written to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+/// Explains one person.
+///
+/// # Errors
+/// Bad input, or either side could not be read.
+pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
+    let told = match (&arguments.from_cluster, &arguments.file) {
+        (Some(resource), _) => {
+            let client = kube::Client::try_default().await.map_err(|e| {
+                Stop::bad_input(format!("no cluster: {e}"), "set KUBECONFIG to a kubeconfig that names one")
+            })?;
+            let resource = fetch(&client, resource).await?;
+            explain(&arguments, &resource, &KubeSecrets::new(client)).await?
+        }
+        (None, Some(file)) => {
+            let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
+            let Manifests { resource, secrets, .. } = manifests(file, pick, &arguments.okta, &arguments.teleport)?;
+            explain(&arguments, &resource, &secrets).await?
+        }
+        (None, None) => {
+            return Err(Stop::bad_input("nothing says which OktaUserSync is meant", "give -f or --from-cluster"));
+        }
+    };
+    match arguments.output {
+        Format::Table => terminal::print(&text(&told))?,
+        Format::Json => terminal::print_json(&told)?,
+        Format::Yaml => terminal::print_yaml(&told)?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn fetch(client: &kube::Client, resource: &str) -> Result<OktaUserSync, Stop> {
+    let Some((namespace, name)) = resource.split_once('/') else {
+        return Err(Stop::bad_input(
+            format!("{resource:?} is not NAMESPACE/NAME"),
+            "write it as in okta-user-sync/acme",
+        ));
+    };
+    Api::<OktaUserSync>::namespaced(client.clone(), namespace)
+        .get(name)
+        .await
+        .map_err(|e| Stop::bad_input(format!("OktaUserSync {resource}: {e}"), "see kubectl get ous --all-namespaces"))
+}
+
+async fn explain(arguments: &Arguments, resource: &OktaUserSync, secrets: &impl Secrets) -> Result<Explanation, Stop> {
+    let resolver = Resolver::new(defaults(&arguments.okta, &arguments.teleport)?);
+    let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+    let subject = Subject { namespace: &namespace, name: &name, spec: &resource.spec, approvals: Vec::new() };
+    let policy = resolver.policy(&subject)?;
+    let material = resolver.read(&subject, secrets).await?;
+    let clients = resolver.clients(&subject, &material, None)?;
+    let status = resource.status.clone().unwrap_or_default();
+    let pinned_org = status.okta.map(|okta| okta.org_id).unwrap_or_default();
+    let pass = Pass {
+        policy: &policy,
+        memory: status.memory.unwrap_or_default(),
+        pending: status.pending_plan,
+        pinned_org: &pinned_org,
+        roster: Roster::default(),
+        started: Timestamp::now(),
+        id: "explain".to_owned(),
+        may_write: &|| false,
+        detail: false,
+        progress: &|_| {},
+    };
+    pass.explain(clients.okta(), clients.teleport().as_ref(), &arguments.who).await.map_err(Stop::from)
+}
+
+/// The explanation for people: one heading a question.
+fn text(told: &Explanation) -> String {
+    let mut text =
+        format!("{} ({})\n", or_unknown(&told.user, "no user name"), or_unknown(&told.okta_id, "no Okta id"));
+    let mut part = |heading: &str, lines: &[String]| {
+        for (i, line) in lines.iter().enumerate() {
+            let heading = if i == 0 { heading } else { "" };
+            let _ = writeln!(text, "  {heading:<14}{line}");
+        }
+    };
+    part("Okta", &told.okta);
+    part("Teleport", &told.teleport);
+    part("Rule", std::slice::from_ref(&told.rule));
+    part("Next pass", &told.next);
+    part("To change it", &told.remedies);
+    text
+}
+
+fn or_unknown<'a>(word: &'a str, unknown: &'a str) -> &'a str {
+    if word.is_empty() { unknown } else { word }
+}
