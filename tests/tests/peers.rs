@@ -145,6 +145,21 @@ async fn teleports_own_client_logs_in_and_makes_every_call() {
 }
 
 #[tokio::test]
+async fn teleports_own_client_finds_its_way_through_the_proxy_and_past_a_balancer() {
+    let Some(peers) = Peers::provide().await else { return };
+    let teleport = TeleportSim::start(teleport_sim::Options::default()).await.unwrap();
+    let straight = peers.ask("teleport", &["look", &line(teleport.ready())]).await;
+    for (address, behind) in [(teleport.proxy_address(), false), (teleport.balancer_address(), true)] {
+        let mut ready = serde_json::to_value(teleport.ready()).unwrap();
+        ready["authAddress"] = "nowhere".into();
+        ready["proxyAddress"] = address.to_string().into();
+        ready["behind"] = behind.into();
+        let seen = peers.ask("teleport", &["look", &line(&ready)]).await;
+        assert_eq!(seen, straight, "behind a balancer: {behind}");
+    }
+}
+
+#[tokio::test]
 async fn teleports_own_types_read_the_users_that_our_client_makes() {
     let Some(peers) = Peers::provide().await else { return };
     let mut stage = Stage::with_people(4).await;

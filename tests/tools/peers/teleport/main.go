@@ -20,6 +20,11 @@ type ready struct {
 	AuthAddress  string `json:"authAddress"`
 	IdentityFile string `json:"identityFile"`
 	Connector    string `json:"connector"`
+	Cluster      string `json:"cluster"`
+	// ProxyAddress, if given, is where to log in instead, by TLS routing.
+	ProxyAddress string `json:"proxyAddress"`
+	// Behind says that a balancer stands before the proxy and takes protocol names away.
+	Behind bool `json:"behind"`
 }
 
 func main() {
@@ -34,10 +39,7 @@ func main() {
 	report.Ready(os.Args[2], &cluster)
 	ctx, done := context.WithTimeout(context.Background(), time.Minute)
 	defer done()
-	c, err := client.New(ctx, client.Config{
-		Addrs:       []string{cluster.AuthAddress},
-		Credentials: []client.Credentials{client.LoadIdentityFile(cluster.IdentityFile)},
-	})
+	c, err := client.New(ctx, way(cluster))
 	report.Must(err, "logging in")
 	defer c.Close()
 	switch os.Args[1] {
@@ -48,4 +50,23 @@ func main() {
 	default:
 		report.Fail("there is no %q", os.Args[1])
 	}
+}
+
+// way is how to log in: straight to the Auth Service, or through the proxy.
+func way(cluster ready) client.Config {
+	config := client.Config{
+		Addrs:       []string{cluster.AuthAddress},
+		Credentials: []client.Credentials{client.LoadIdentityFile(cluster.IdentityFile)},
+	}
+	if cluster.ProxyAddress != "" {
+		config.Addrs = []string{cluster.ProxyAddress}
+		config.ALPNSNIAuthDialClusterName = cluster.Cluster
+		config.ALPNConnUpgradeRequired = cluster.Behind
+		// The proxy's web side has a certificate of nobody that this machine trusts; the Auth Service behind it is
+		// still held to the identity's authorities.
+		config.InsecureAddressDiscovery = true
+		// Otherwise the client tries every way that it knows; this one alone is meant.
+		config.DialInBackground = true
+	}
+	return config
 }
