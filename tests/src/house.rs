@@ -1,4 +1,4 @@
-//! The operator over a real API server, in a namespace of its own, under its own ServiceAccount, between both simulators.
+//! The operator over a real API server, in a namespace of its own, under its own `ServiceAccount`, between both simulators.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Dependencies point inwards: `okta-user-sync → operator → {okta, teleport} → engine → api`. The simulators know neither
 //! client, so that a shared mistake cannot hide. The test fails when an arrow is reversed or a new one appears.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 use std::{
     collections::{BTreeMap, BTreeSet},
