@@ -135,6 +135,9 @@ pub struct PendingPlan {
     pub held_since: Time,
     /// Until when an approval of it counts.
     pub expires: Time,
+    /// Why an approval that was given does not count: it fits another plan, or came too late.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approval: Option<String>,
 }
 
 /// One thing that went wrong.

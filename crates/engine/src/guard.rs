@@ -143,6 +143,7 @@ pub fn brake(
         sample,
         held_since,
         expires: Time(expires),
+        approval: None,
     }))
 }
 

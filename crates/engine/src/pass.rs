@@ -272,8 +272,9 @@ impl Pass<'_> {
                 }
                 confirmed
             }
-            Ruling::Hold(pending) => {
+            Ruling::Hold(mut pending) => {
                 self.note_unfitting_approval(&pending, report);
+                pending.approval.clone_from(&report.approval);
                 report.counts.held = pending.removals;
                 report.outcome = Outcome::Held;
                 report.pending = Some(*pending);

@@ -134,6 +134,7 @@ async fn p05_the_brake_holds_the_whole_set_until_that_very_plan_is_approved() {
     let report = world.pass().await;
     assert_eq!(report.outcome, Outcome::Held);
     assert!(report.approval.unwrap().contains("does not fit"));
+    assert!(report.pending.unwrap().approval.unwrap().contains("does not fit"), "kubectl shows it beside the plan");
 
     // The plan is the old one again: now it is done, once.
     world.reactivate(&id(6));

@@ -69,6 +69,24 @@ pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<New
         );
         tell(true, "RemovalsHeld", &note);
     }
+    for (warning, reason, said) in approvals(previous, next) {
+        tell(warning, reason, &said);
+    }
+    all
+}
+
+/// What became of an approval: used, or of no use, and why.
+fn approvals(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<(bool, &'static str, String)> {
+    let used =
+        |status: &OktaUserSyncStatus| status.memory.as_ref().map(|m| m.used_approval.clone()).unwrap_or_default();
+    let unfit = |status: &OktaUserSyncStatus| status.pending_plan.as_ref().and_then(|plan| plan.approval.clone());
+    let mut all = Vec::new();
+    if !used(next).is_empty() && used(next) != used(previous) {
+        all.push((false, "ApprovalUsed", format!("the approval of plan {} was used", used(next))));
+    }
+    if let Some(why) = unfit(next).filter(|why| unfit(previous).as_ref() != Some(why)) {
+        all.push((true, "ApprovalNotFitting", why));
+    }
     all
 }
 
@@ -167,11 +185,24 @@ mod tests {
             sample: vec!["ada@example.com: left".into()],
             held_since: Time(NOW),
             expires: Time(NOW),
+            approval: None,
         });
         let next = after(&good, Ending::Report(&held));
         let told = news(&good, &next);
         assert_eq!(told.len(), 1);
         assert!(told[0].warning && told[0].note.contains("abc") && !told[0].note.contains("ada"), "{told:?}");
         assert_eq!(reasons(&next, &after(&next, Ending::Report(&held))), []);
+
+        // P5: what became of an approval is told, once.
+        if let Some(plan) = &mut held.pending {
+            plan.approval = Some("the approval of plan abd does not fit the plan that is held now (abc)".into());
+        }
+        let unfit = after(&next, Ending::Report(&held));
+        assert_eq!(reasons(&next, &unfit), [(true, "ApprovalNotFitting".into())]);
+        assert_eq!(reasons(&unfit, &after(&unfit, Ending::Report(&held))), []);
+        let mut done = report(Outcome::Succeeded);
+        done.memory.used_approval = "abc".into();
+        let done = after(&unfit, Ending::Report(&done));
+        assert_eq!(reasons(&unfit, &done), [(false, "ApprovalUsed".into())]);
     }
 }

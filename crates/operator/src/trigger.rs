@@ -179,6 +179,7 @@ mod tests {
             sample: vec![],
             held_since: at(NOW),
             expires: at(NOW + 3600),
+            approval: None,
         });
         assert_eq!(ask(&object, &status), Some(Trigger::Approval));
         let seen = Known { status: &status, approval_seen: Some("sha256:1"), secret_changed: false };

@@ -219,6 +219,7 @@ fn held_removals_are_a_condition_until_they_are_gone() {
         sample: vec![],
         held_since: Time(at(NOW)),
         expires: Time(at(NOW + 3600)),
+        approval: None,
     });
     life.pass(Ending::Report(&held));
     let condition = condition::find(&life.status.conditions, condition::REMOVALS_HELD).unwrap();
