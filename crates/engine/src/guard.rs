@@ -191,3 +191,107 @@ pub fn tally(memory: &mut Memory, removed: usize, now: Timestamp) {
         None => memory.removals.push(RemovalTally { minute, count: count(removed) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{people::Cause, test_values::policy_with};
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    fn leavers(n: usize) -> Vec<Removal> {
+        let leaver = |n| Removal {
+            okta_id: format!("00u{n}"),
+            name: format!("user{n}"),
+            cause: Cause::Deactivated,
+            begun: false,
+            after_creation: false,
+        };
+        (0..n).map(leaver).collect()
+    }
+
+    /// Rules with the default brake on so many removals among so many users.
+    fn rule(removals: usize, owned: usize, memory: &Memory, pending: Option<&PendingPlan>, now: Timestamp) -> Ruling {
+        brake(&leavers(removals), owned, &policy_with(|_| {}), memory, pending, now)
+    }
+
+    fn held(ruling: Ruling) -> PendingPlan {
+        match ruling {
+            Ruling::Hold(plan) => *plan,
+            Ruling::Go(_) => panic!("let go"),
+        }
+    }
+
+    #[test]
+    fn p02_only_a_scope_that_never_had_anybody_may_be_empty() {
+        for (people, owned, refused) in [(0, 0, false), (1, 0, true), (0, 1, true), (7, 7, true)] {
+            let memory = Memory { people, ..Memory::default() };
+            assert_eq!(refusal(&Read::Complete, 0, owned, &memory, None).is_some(), refused, "{people} {owned}");
+            assert_eq!(refusal(&Read::Complete, 1, owned, &memory, None), None, "somebody is listed");
+        }
+    }
+
+    #[test]
+    fn p05_the_larger_of_both_numbers_passes_and_one_more_is_held() {
+        for (owned, limit) in [(0, 5), (10, 5), (50, 5), (59, 5), (60, 6), (1000, 100)] {
+            assert_eq!(rule(limit, owned, &Memory::default(), None, at(0)), Ruling::Go(None), "{owned}");
+            let reason = held(rule(limit + 1, owned, &Memory::default(), None, at(0))).reason;
+            assert!(reason.contains(&format!("({limit} of {owned} users)")) && !reason.contains("hour"), "{reason}");
+        }
+        assert_eq!(rule(0, 0, &Memory::default(), None, at(0)), Ruling::Go(None));
+    }
+
+    #[test]
+    fn p05_an_hour_is_sixty_minutes_to_the_minute() {
+        let mut memory = Memory::default();
+        tally(&mut memory, 2, at(100));
+        tally(&mut memory, 1, Timestamp::from_second(100 * 60 + 59).unwrap());
+        tally(&mut memory, 1, at(101));
+        assert_eq!(memory.removals.iter().map(|t| (t.minute, t.count)).collect::<Vec<_>>(), [(100, 3), (101, 1)]);
+        for (minute, counted) in [(101, 4), (159, 4), (160, 1), (161, 0)] {
+            assert_eq!(recent(&memory, at(minute)), counted, "{minute}");
+        }
+        assert_eq!(rule(1, 0, &memory, None, at(101)), Ruling::Go(None), "4 and 1 are 5");
+        assert!(held(rule(2, 0, &memory, None, at(101))).reason.contains("and 4 within the last hour"));
+        tally(&mut memory, 0, at(160));
+        assert_eq!(memory.removals.len(), 1, "what the window has passed is forgotten");
+    }
+
+    #[test]
+    fn p05_a_held_plan_keeps_its_date_until_it_expires_and_is_offered_anew_then() {
+        let first = held(rule(6, 0, &Memory::default(), None, at(0)));
+        assert_eq!((first.held_since.0, first.expires.0), (at(0), at(24 * 60)));
+        let last_moment = held(rule(6, 0, &Memory::default(), Some(&first), at(24 * 60)));
+        assert_eq!(last_moment.held_since.0, at(0));
+        let late = held(rule(6, 0, &Memory::default(), Some(&first), at(24 * 60 + 1)));
+        assert_eq!((late.held_since.0, late.expires.0), (at(24 * 60 + 1), at(48 * 60 + 1)));
+        let other = held(rule(7, 0, &Memory::default(), Some(&first), at(60)));
+        assert_eq!(other.held_since.0, at(60), "another plan begins anew");
+    }
+
+    #[test]
+    fn p05_an_approval_counts_to_the_last_moment_once_and_not_a_moment_longer() {
+        let first = held(rule(6, 0, &Memory::default(), None, at(0)));
+        let approved = policy_with(|spec| spec.removal.approved_plan.clone_from(&first.hash));
+        let rule = |memory: &Memory, now| brake(&leavers(6), 0, &approved, memory, Some(&first), now);
+        assert_eq!(rule(&Memory::default(), at(24 * 60)), Ruling::Go(Some(first.hash.clone())));
+        let late = held(rule(&Memory::default(), at(24 * 60 + 1)));
+        assert_eq!(late.held_since, first.held_since, "an approval that came late does not renew the plan by itself");
+        let used = Memory { used_approval: first.hash.clone(), ..Memory::default() };
+        held(rule(&used, at(1)));
+    }
+
+    #[test]
+    fn p05_the_hash_stands_for_the_people_and_the_evidence_in_whatever_order() {
+        let plan = leavers(3);
+        let mut turned = plan.clone();
+        turned.reverse();
+        assert_eq!(plan_hash(&plan), plan_hash(&turned));
+        let mut other = plan.clone();
+        other[0].cause = Cause::Deleted;
+        assert_ne!(plan_hash(&plan), plan_hash(&other));
+        assert_ne!(plan_hash(&plan), plan_hash(&plan[..2]));
+    }
+}
