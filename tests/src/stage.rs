@@ -81,6 +81,7 @@ impl Stage {
             may_write: &|| true,
             detail: true,
             progress: &|_| {},
+            journal: &(),
         };
         let report = pass.run(&self.directory, &self.cluster).await;
         self.memory.clone_from(&report.memory);

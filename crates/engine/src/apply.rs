@@ -13,8 +13,9 @@ use tracing::info;
 
 use crate::{
     cluster::{Cluster, ClusterFacts, Deleted, WriteError},
-    desired::{Carried, DesiredUser, carried},
+    desired::{Carried, DesiredUser, carried, field_changes},
     failure::{Class, Failure, Side},
+    journal::{Action, Grounds, Journal, Write},
     lock::{Lock, LockReason, Mark, lock_name},
     ownership::{self, Ownership},
     people::{Cause, People},
@@ -54,6 +55,10 @@ pub struct Writer<'a, C> {
     pub written: &'a (dyn Fn() + Sync),
     /// Failures of the whole side in a row.
     pub failures: AtomicUsize,
+    /// Told of every write, before and after it.
+    pub journal: &'a dyn Journal,
+    /// What the writes rest on.
+    pub grounds: Grounds,
 }
 
 /// How the change of one user ended: its name, and the failure if it failed.
@@ -74,7 +79,7 @@ impl<C: Cluster> Writer<'_, C> {
         let locked = self.each(removals, |removal| async move {
             let lock = self.leaver_lock(removal);
             if !removal.begun {
-                self.put_lock(&lock, &removal.okta_id, &removal.cause.words()).await?;
+                self.put_lock(&lock, &removal.okta_id, &removal.cause, &removal.cause.words()).await?;
             }
             Ok(lock.name)
         });
@@ -104,7 +109,7 @@ impl<C: Cluster> Writer<'_, C> {
             .each(suspensions, |suspension| async move {
                 let lock =
                     self.lock(&suspension.okta_id, &suspension.name, LockReason::Suspended, None, "suspended in Okta");
-                self.put_lock(&lock, &suspension.okta_id, "suspended in Okta").await?;
+                self.put_lock(&lock, &suspension.okta_id, &Cause::Suspended, "suspended in Okta").await?;
                 let enforced = self.cluster.in_force(std::slice::from_ref(&lock.name)).await?;
                 if enforced.is_empty() { Err(not_enforced(&suspension.name)) } else { Ok(()) }
             })
@@ -151,11 +156,10 @@ impl<C: Cluster> Writer<'_, C> {
         if let Some(old) = creation.renamed_from.as_deref().filter(|_| self.policy.carry_over) {
             kept = self.cluster.user(old).await?.map(|user| carried(&user, self.policy)).unwrap_or_default();
         }
-        self.write()?;
-        match self.cluster.create_user(&desired.new_user(&self.policy.connector, &kept)).await {
-            Ok(()) => {
-                self.log("create", &creation.okta_id, &creation.name, "belongs, and has no user yet");
-            }
+        let why = "belongs, and has no user yet";
+        let write = self.told(Action::CreateUser, &creation.okta_id, &creation.name, why);
+        match self.write(write, self.cluster.create_user(&desired.new_user(&self.policy.connector, &kept))).await {
+            Ok(()) => self.log("create", &creation.okta_id, &creation.name, why),
             // Made by an earlier pass that the cache has not shown yet, or by somebody else meanwhile.
             Err(WriteError::Exists) => {
                 self.update_one(desired, UpdateKind::Adopted).await?;
@@ -174,8 +178,11 @@ impl<C: Cluster> Writer<'_, C> {
             let Some(user) = self.cluster.user(&desired.name).await? else { return Ok(false) };
             self.ours_to_change(&user, &desired.okta_id, kind != UpdateKind::Adopted)?;
             let Some(edit) = desired.edit(&user) else { return Ok(false) };
-            self.write()?;
-            match self.cluster.update_user(&user, &edit).await {
+            let write = Write {
+                changes: field_changes(&user, &edit),
+                ..self.told(Action::UpdateUser, &desired.okta_id, &desired.name, kind.words())
+            };
+            match self.write(write, self.cluster.update_user(&user, &edit)).await {
                 Ok(()) => {
                     self.log("update", &desired.okta_id, &desired.name, kind.words());
                     return Ok(true);
@@ -191,10 +198,14 @@ impl<C: Cluster> Writer<'_, C> {
         // The list that the plan was made from is a cache; the account is looked at once more before it goes (P6).
         let Some(user) = self.cluster.user(&removal.name).await? else { return Ok(()) };
         self.ours_to_change(&user, &removal.okta_id, true)?;
-        self.write()?;
-        match self.cluster.delete_user(&removal.name).await {
+        let why = removal.cause.words();
+        let write = Write {
+            confirmed_by_id: removal.cause != Cause::ResourceDeleted,
+            ..self.told(Action::DeleteUser, &removal.okta_id, &removal.name, removal.cause.nameless())
+        };
+        match self.write(write, self.cluster.delete_user(&removal.name)).await {
             Ok(Deleted::Now | Deleted::Before) => {
-                self.log("delete", &removal.okta_id, &removal.name, &removal.cause.words());
+                self.log("delete", &removal.okta_id, &removal.name, &why);
                 Ok(())
             }
             Err(error) => Err(Self::failed(error, &removal.name)),
@@ -240,17 +251,25 @@ impl<C: Cluster> Writer<'_, C> {
         }
     }
 
-    async fn put_lock(&self, lock: &Lock, okta_id: &str, why: &str) -> Result<(), Failure> {
-        self.write()?;
-        self.cluster.put_lock(lock).await.map_err(|error| Self::failed(error, &lock.user))?;
+    async fn put_lock(&self, lock: &Lock, okta_id: &str, cause: &Cause, why: &str) -> Result<(), Failure> {
+        let write = Write {
+            lock: Some(&lock.name),
+            made: Some(lock),
+            confirmed_by_id: confirmed_by_id(cause, lock),
+            ..self.told(Action::PutLock, okta_id, &lock.user, cause.nameless())
+        };
+        let put = self.write(write, self.cluster.put_lock(lock)).await;
+        put.map_err(|error| Self::failed(error, &lock.user))?;
         self.log("lock", okta_id, &lock.user, why);
         Ok(())
     }
 
     async fn lift_one(&self, lock: &str, okta_id: &str, name: &str) -> Result<(), Failure> {
-        self.write()?;
-        self.cluster.remove_lock(lock).await.map_err(|error| Self::failed(error, name))?;
-        self.log("unlock", okta_id, name, "belongs (again)");
+        let why = "belongs (again)";
+        let write = Write { lock: Some(lock), ..self.told(Action::RemoveLock, okta_id, name, why) };
+        let removed = self.write(write, self.cluster.remove_lock(lock)).await;
+        removed.map_err(|error| Self::failed(error, name))?;
+        self.log("unlock", okta_id, name, why);
         Ok(())
     }
 
@@ -290,8 +309,28 @@ impl<C: Cluster> Writer<'_, C> {
         result
     }
 
+    /// A write, as the journal is told of it.
+    fn told<'w>(&'w self, action: Action, okta_id: &'w str, user: &'w str, why: &'w str) -> Write<'w> {
+        let grounds = &self.grounds;
+        let (why, changes) = (why.into(), Vec::new());
+        Write { action, okta_id, user, lock: None, made: None, why, confirmed_by_id: false, changes, grounds }
+    }
+
+    /// Makes one write, if it may still be made (P8), and tells the journal before and after it.
+    async fn write<T>(
+        &self,
+        write: Write<'_>,
+        call: impl Future<Output = Result<T, WriteError>>,
+    ) -> Result<T, WriteError> {
+        self.permitted()?;
+        let number = self.journal.begins(&write);
+        let ended = call.await;
+        self.journal.ended(number, &write, ended.as_ref().map(|_| ()));
+        ended
+    }
+
     /// Leave to make one write (P8).
-    fn write(&self) -> Result<(), Failure> {
+    fn permitted(&self) -> Result<(), Failure> {
         if (self.may_write)() {
             self.writes.fetch_add(1, Ordering::Relaxed);
             return Ok(());
@@ -355,6 +394,13 @@ fn not_enforced(name: &str) -> Failure {
         format!("the lock on {name} is stored but not yet enforced (an account is not deleted before it is)"),
         "nothing; the next pass finishes the job",
     )
+}
+
+/// Whether the lock was asked for after Okta had been asked about that person (P3): it is for every removal, but those that
+/// the deletion of the resource itself orders; a suspension is taken from the list.
+fn confirmed_by_id(cause: &Cause, lock: &Lock) -> bool {
+    let suspension = lock.ours.as_ref().is_some_and(|mark| mark.reason == LockReason::Suspended);
+    *cause != Cause::ResourceDeleted && !suspension
 }
 
 fn given_up() -> Failure {

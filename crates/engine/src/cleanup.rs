@@ -12,6 +12,7 @@ use crate::{
     apply::{MayWrite, Writer},
     cluster::Cluster,
     failure::Failure,
+    journal::{Grounds, Journal},
     lock::lock_life,
     observed::Observed,
     people::Cause,
@@ -47,6 +48,7 @@ pub async fn cleanup<C: Cluster>(
     pass: &str,
     now: Timestamp,
     may_write: MayWrite<'_>,
+    journal: &dyn Journal,
 ) -> Result<Cleanup, Failure> {
     policy.action = match action {
         DeletionPolicy::Orphan => return Ok(Cleanup::default()),
@@ -68,6 +70,8 @@ pub async fn cleanup<C: Cluster>(
         writes: &AtomicU64::new(0),
         written: &|| {},
         failures: AtomicUsize::new(0),
+        journal,
+        grounds: Grounds::default(),
     };
     let mut done = Cleanup::default();
     for (name, ended) in writer.remove(&removals).await {

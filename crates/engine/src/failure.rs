@@ -24,6 +24,18 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Credential,
+        Self::Permission,
+        Self::Budget,
+        Self::Transient,
+        Self::Configuration,
+        Self::Conflict,
+        Self::Waiting,
+        Self::Bug,
+    ];
+
     /// The word used in status, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

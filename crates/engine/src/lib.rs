@@ -17,6 +17,7 @@ pub mod explain;
 pub mod failure;
 pub mod filter;
 pub mod guard;
+pub mod journal;
 pub mod lock;
 pub mod name;
 pub mod observed;

@@ -16,6 +16,7 @@ use crate::{
     directory::{Directory, Organisation, PeopleSource},
     failure::{Class, Failure, Side},
     guard::{self, Ruling},
+    journal::{Grounds, Journal},
     lock::lock_life,
     observed::Observed,
     people::{Cause, People},
@@ -64,6 +65,8 @@ pub struct Pass<'a> {
     pub detail: bool,
     /// Told how far the pass has come.
     pub progress: &'a (dyn Fn(Progress) + Sync),
+    /// Told of every write, before and after it.
+    pub journal: &'a dyn Journal,
 }
 
 /// What is known before people are read.
@@ -98,6 +101,7 @@ impl Pass<'_> {
             counts: UserCounts::default(),
             problems: Vec::new(),
             problem_count: 0,
+            problem_classes: std::collections::BTreeMap::new(),
             pending: self.pending.clone(),
             approval: None,
             warnings: Vec::new(),
@@ -405,6 +409,12 @@ impl Pass<'_> {
             writes: &calls,
             written: &written,
             failures: AtomicUsize::new(0),
+            journal: self.journal,
+            grounds: Grounds {
+                people_read: (people.read == Read::Complete).then(|| people.len()),
+                plan: (!removals.is_empty()).then(|| guard::plan_hash(removals)),
+                approved: report.memory.used_approval != self.memory.used_approval,
+            },
         };
         let (after_creation, at_once): (Vec<Removal>, Vec<Removal>) =
             removals.iter().cloned().partition(|removal| removal.after_creation);

@@ -46,15 +46,24 @@ impl Cause {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Self::Absent => "not listed any more".into(),
-            Self::Deactivated => "deactivated in Okta".into(),
-            Self::Deleted => "deleted in Okta".into(),
-            Self::Unassigned => "no longer assigned in Okta".into(),
-            Self::OutOfGroup => "in none of the groups any more".into(),
-            Self::OutOfFilter => "outside the filter".into(),
-            Self::Suspended => "suspended in Okta".into(),
             Self::Renamed(to) => format!("renamed to {to} in Okta"),
-            Self::ResourceDeleted => "the OktaUserSync was deleted".into(),
+            other => other.nameless().to_owned(),
+        }
+    }
+
+    /// In words that name nobody, for the journal.
+    #[must_use]
+    pub fn nameless(&self) -> &'static str {
+        match self {
+            Self::Absent => "not listed any more",
+            Self::Deactivated => "deactivated in Okta",
+            Self::Deleted => "deleted in Okta",
+            Self::Unassigned => "no longer assigned in Okta",
+            Self::OutOfGroup => "in none of the groups any more",
+            Self::OutOfFilter => "outside the filter",
+            Self::Suspended => "suspended in Okta",
+            Self::Renamed(_) => "renamed in Okta",
+            Self::ResourceDeleted => "the OktaUserSync was deleted",
         }
     }
 }

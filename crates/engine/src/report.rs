@@ -119,6 +119,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// How many problems there were in all.
     pub problem_count: usize,
+    /// How many there were of each class.
+    pub problem_classes: BTreeMap<&'static str, usize>,
     /// Removals that wait for approval.
     pub pending: Option<PendingPlan>,
     /// What became of an approval, if one was given.
@@ -149,6 +151,7 @@ impl Report {
     /// Notes a problem of one person or user (`user` empty: of the pass).
     pub fn problem(&mut self, class: Class, user: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.problem_count += 1;
+        *self.problem_classes.entry(class.as_str()).or_default() += 1;
         if self.problems.len() < MAX_ERRORS {
             self.problems.push(Problem {
                 class: class.as_str().into(),

@@ -502,11 +502,36 @@ async fn p15_deletion_of_the_resource_leaves_locks_or_deletes_as_it_says() {
         world.foreign_user(local_user("admin"));
         let ceiling = engine::role::Ceiling::new(&world.ceiling).unwrap();
         let mut policy = engine::policy::Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
-        let done = engine::cleanup::cleanup(&world, &mut policy, action, "end", world.now, &|| true).await.unwrap();
+        let done =
+            engine::cleanup::cleanup(&world, &mut policy, action, "end", world.now, &|| true, &world).await.unwrap();
         assert_eq!((done.left.len(), world.user_names().len()), (0, users), "{action:?}");
         assert_eq!(world.teleport().locks.len(), locked, "{action:?}");
         assert_eq!(world.teleport().violations, Vec::<String>::new());
     }
+}
+
+// apply.rs, `write`: telling the journal (world/mod.rs counts a write of which nothing was told as a broken rule).
+#[tokio::test]
+async fn p17_every_write_is_told_before_and_after_with_its_reason() {
+    let mut world = World::imported(3).await;
+    assert_eq!(world.teleport().journal.len(), 6, "three creations, two lines each");
+    world.teleport().journal.clear();
+    world.deactivate(&id(0));
+    world.set_profile(&id(1), "title", json!("Boss"));
+    let failure = Failure::new(Side::Teleport, Class::Permission, "Refused", "no", "ask");
+    world.teleport().refuses.insert(name(1), failure);
+    world.pass().await;
+    let (left, differs) = ("deactivated in Okta", "differs from what it should be");
+    let wanted = [
+        format!("begins put_lock {} {left}", id(0)),
+        format!("done put_lock {} {left}", id(0)),
+        format!("begins delete_user {} {left}", id(0)),
+        format!("done delete_user {} {left}", id(0)),
+        format!("begins update_user {} {differs}", id(1)),
+        format!("failed update_user {} {differs}", id(1)),
+    ];
+    assert_eq!(world.teleport().journal, wanted);
+    assert_eq!(world.teleport().announced, Vec::<String>::new());
 }
 
 // report.rs, `problem`.

@@ -44,6 +44,35 @@ async fn a_leaver_s_story_without_kubernetes() {
 }
 
 #[tokio::test]
+async fn the_journal_has_two_lines_for_each_write_and_names_nobody() {
+    let world = World::of(4).await;
+    let (people, journal) = (world.assigned().await, world.path("journal"));
+    let flags = ["--audit-journal", journal.to_str().unwrap()];
+    let (_, import) = world.pass("sync", &flags);
+    let (id, _) = &people[0];
+    world.okta(Method::POST, &format!("/api/v1/users/{id}/lifecycle/deactivate"), None).await;
+    let (code, leaver) = world.pass("sync", &flags);
+    assert_eq!(code, 0, "{leaver:#}");
+
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |phase: &str| lines.iter().filter(|line| line["phase"] == phase).collect::<Vec<_>>();
+    let writes = import["teleportWrites"].as_u64().unwrap() + leaver["teleportWrites"].as_u64().unwrap();
+    assert_eq!((of("intent").len() as u64, writes), (writes, 6), "four users, a lock, a deletion");
+    for intent in of("intent") {
+        let after = of("outcome").into_iter().find(|line| line["id"] == intent["id"]).unwrap();
+        assert_eq!((&after["result"], &after["oktaId"]), (&json!("done"), &intent["oktaId"]));
+    }
+    let told = |line: &Value| ["action", "oktaId", "pass", "why"].map(|key| line[key].as_str().unwrap().to_owned());
+    let pass = leaver["pass"].as_str().unwrap();
+    let wanted = ["put_lock", "delete_user"].map(|action| [action, id, pass, "deactivated in Okta"].map(str::to_owned));
+    assert_eq!(of("outcome")[4..].iter().map(|line| told(line)).collect::<Vec<_>>(), wanted);
+    assert_eq!(lines[10]["evidence"], json!({ "peopleRead": 3, "confirmedById": true, "approved": false }));
+    assert_eq!(lines[10]["planHash"].as_str().map(str::len), Some(32));
+    assert!(people.iter().all(|(_, name)| !text.contains(name.as_str())), "{text}");
+}
+
+#[tokio::test]
 async fn the_brake_holds_and_its_plan_is_approved_by_hash() {
     let world = World::of(20).await;
     let state = world.path("state.json");

@@ -14,13 +14,16 @@ use engine::{
     pass::{Pass, Progress},
     policy::Policy,
     report::{Outcome, Read, Report},
+    roster::Roster,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tracing::debug;
 
 use crate::{
-    metrics::{Measured, Resource},
+    events,
+    journal::PassJournal,
+    metrics::{Kind, Measured, Resource},
     pace,
     reconcile::Context,
     records::Record,
@@ -38,16 +41,22 @@ pub(crate) async fn attempt(
     record: &mut Record,
     why: Trigger,
 ) -> Option<OktaUserSyncStatus> {
-    let id = uuid::Uuid::new_v4().to_string();
+    // 32 hexadecimal digits: a W3C trace id as well, so that one word finds a pass in status, log, journal and traces.
+    let id = uuid::Uuid::new_v4().simple().to_string();
     let started = Timestamp::now();
     let generation = object.metadata.generation.unwrap_or_default();
     let ended = match prepare(context, object, record).await {
         Ok((policy, clients)) => {
             let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id: &id, started };
-            pass.run(std::mem::take(&mut record.roster)).await.map(|mut report| {
+            let roster = std::mem::take(&mut record.roster);
+            let resource = resource(object);
+            let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
+            let ran = pass.run(roster, &journal).await;
+            record.news.extend(events::of_writes(&journal.done()));
+            ran.map(|mut report| {
                 record.roster = std::mem::take(&mut report.roster);
                 if report.read != Read::NotBegun {
-                    report.warnings.extend(context.records.overlaps(&resource(object), &report.overlaps));
+                    report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
                 }
                 Ok(report)
             })?
@@ -80,6 +89,8 @@ async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) 
     let clients = resolver.clients(&subject, &material?, record.clients.as_ref())?;
     record.clients = Some(clients.clone());
     context.metrics.identity_expires(&resource(object), clients.identity_expires());
+    let (from, until) = (clients.teleport().identity().from(), clients.identity_expires());
+    record.news.extend(events::of_identity(from, until, Timestamp::now(), &mut record.expiry_told));
     Ok((policy, clients))
 }
 
@@ -97,7 +108,7 @@ struct Setting<'a> {
 impl Setting<'_> {
     /// Runs the engine. A stop of the process ends a pass that has written nothing at once; a pass that writes ends by
     /// itself, because every further write is refused.
-    async fn run(&self, roster: engine::roster::Roster) -> Option<Report> {
+    async fn run(&self, roster: Roster, journal: &PassJournal<'_>) -> Option<Report> {
         let wrote = AtomicBool::new(false);
         let may_write = || {
             let may = self.context.may_write(self.object);
@@ -121,6 +132,7 @@ impl Setting<'_> {
             may_write: &may_write,
             detail: false,
             progress: &progress,
+            journal,
         };
         let stopped = async {
             self.context.stop.cancelled().await;
@@ -164,7 +176,13 @@ fn tell(context: &Context, object: &OktaUserSync, ending: Ending<'_>, moment: &M
         Ending::Refused(_) => (0, 0, api::status::UserCounts::default()),
     };
     let outcome = ending.outcome();
-    context.metrics.pass(&resource(object), Measured { outcome, took, okta_calls, writes });
+    let (kind, cause) = (Kind::Full, ending.cause());
+    context.metrics.pass(&resource(object), Measured { kind, outcome, took, okta_calls, cause });
+    let report = match ending {
+        Ending::Report(report) => Some(report),
+        Ending::Refused(_) => None,
+    };
+    context.metrics.problems(&resource(object), report);
     let failure = ending.cause().map(status::sentence).unwrap_or_default();
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     macro_rules! line {

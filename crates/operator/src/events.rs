@@ -1,13 +1,15 @@
-//! Events on a resource: few, one per change that a person would want to read, at most 1 kB, without names of people.
+//! Events on a resource: few, one per change that a person would want to read, at most 1 kB, without names of people
+//! unless the operator is told to show them.
 
 use api::{OktaUserSync, OktaUserSyncStatus, condition, names};
+use jiff::Timestamp;
 use kube::{
     Client, Resource as _,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use tracing::{debug, warn};
 
-use crate::kubernetes::CALL_LIMIT;
+use crate::{journal::Done, kubernetes::CALL_LIMIT, status::FIRST};
 
 /// Longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -26,13 +28,28 @@ pub struct News {
     pub action: &'static str,
     /// For people.
     pub note: String,
+    /// User names that it is about; shown only if the operator is told to.
+    pub names: Vec<String>,
 }
 
 impl News {
     /// Bad news of a clean-up.
     #[must_use]
     pub fn of_cleanup(warning: bool, reason: &str, note: impl Into<String>) -> Self {
-        Self { warning, reason: reason.into(), action: "CleanUp", note: note.into() }
+        Self { action: "CleanUp", ..Self::of_sync(warning, reason, note) }
+    }
+
+    /// News of a pass.
+    #[must_use]
+    pub fn of_sync(warning: bool, reason: &str, note: impl Into<String>) -> Self {
+        Self { warning, reason: reason.into(), action: "Sync", note: note.into(), names: Vec::new() }
+    }
+
+    /// The note, with names if they are shown, as long as an event may be.
+    fn text(&self, show_names: bool) -> String {
+        let names =
+            if show_names && !self.names.is_empty() { format!(": {}", self.names.join(", ")) } else { String::new() };
+        condition::cut(&format!("{}{names}", self.note), NOTE_LIMIT)
     }
 }
 
@@ -41,11 +58,12 @@ impl News {
 pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<News> {
     let mut all = Vec::new();
     let mut tell = |warning, reason: &str, note: &str| {
-        all.push(News { warning, reason: reason.into(), action: "Sync", note: note.into() });
+        all.push(News::of_sync(warning, reason, note));
     };
     let ready = |status: &OktaUserSyncStatus| {
         condition::find(&status.conditions, condition::READY)
-            .map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+            // More people may read Events than statuses, so nobody is named in them.
+            .map(|c| (c.status.clone(), c.reason.clone(), c.message.split(FIRST).next().unwrap_or_default().to_owned()))
     };
     if let Some((status, reason, message)) = ready(next) {
         let before = ready(previous);
@@ -72,7 +90,46 @@ pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<New
     for (warning, reason, said) in approvals(previous, next) {
         tell(warning, reason, &said);
     }
+    let conflicts = |status: &OktaUserSyncStatus| status.users.map_or(0, |users| users.conflicts);
+    if conflicts(next) > conflicts(previous) {
+        let note = format!(
+            "{} people cannot be synced, because something that is not ours has their user name; see status.errors",
+            conflicts(next)
+        );
+        tell(true, "Conflict", &note);
+    }
     all
+}
+
+/// What the writes of a pass tell.
+#[must_use]
+pub fn of_writes(done: &Done) -> Vec<News> {
+    let told = [
+        (&done.leavers, "LeaversLocked", "people left and were locked"),
+        (&done.suspended, "SuspendedLocked", "suspended people were locked"),
+    ];
+    told.into_iter()
+        .filter(|(names, ..)| !names.is_empty())
+        .map(|(names, reason, what)| News {
+            names: names.clone(),
+            ..News::of_sync(false, reason, format!("{} {what}", names.len()))
+        })
+        .collect()
+}
+
+/// A word, once, about an identity of which less than a fifth is left: whoever renews it should have done so by then.
+#[must_use]
+pub fn of_identity(from: Timestamp, until: Timestamp, now: Timestamp, told: &mut Option<Timestamp>) -> Option<News> {
+    let (life, left) = (until.duration_since(from), until.duration_since(now));
+    if left > life / 5 || *told == Some(until) {
+        return None;
+    }
+    *told = Some(until);
+    let note = format!(
+        "the identity for Teleport runs out at {until} and has not been renewed; see that tbot (or whoever writes the \
+         Secret) is running"
+    );
+    Some(News::of_sync(true, "IdentityExpiring", note))
 }
 
 /// What became of an approval: used, or of no use, and why.
@@ -99,14 +156,15 @@ fn failed(status: &OktaUserSyncStatus) -> bool {
 #[derive(Clone)]
 pub struct Announcer {
     recorder: Recorder,
+    show_names: bool,
 }
 
 impl Announcer {
     /// Publishes in the name of the process `instance`.
     #[must_use]
-    pub fn new(client: Client, instance: &str) -> Self {
+    pub fn new(client: Client, instance: &str, show_names: bool) -> Self {
         let reporter = Reporter { controller: names::FIELD_MANAGER.into(), instance: Some(instance.into()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { recorder: Recorder::new(client, reporter), show_names }
     }
 
     /// Publishes `news` about `object`. An event that cannot be published is logged and forgotten: it never stops a pass.
@@ -119,7 +177,7 @@ impl Announcer {
             let event = Event {
                 type_: if item.warning { EventType::Warning } else { EventType::Normal },
                 reason: condition::cut(&item.reason, 128),
-                note: Some(condition::cut(&item.note, NOTE_LIMIT)),
+                note: Some(item.text(self.show_names)),
                 action: item.action.into(),
                 secondary: None,
             };
@@ -172,6 +230,53 @@ mod tests {
         assert_eq!(reasons(&bad, &again), [(false, "Recovered".into())]);
         let paused = suspended(&again, 2, NOW).unwrap();
         assert_eq!(reasons(&again, &paused), [(false, "Suspended".into())]);
+    }
+
+    #[test]
+    fn whoever_is_concerned_is_named_only_if_the_operator_is_told_to() {
+        let done = Done { leavers: vec!["ada".into(), "bob".into()], suspended: vec!["eve".into()] };
+        let told = of_writes(&done);
+        let texts = |show| told.iter().map(|news| (news.reason.clone(), news.text(show))).collect::<Vec<_>>();
+        let of = |reason: &str, text: &str| (reason.to_owned(), text.to_owned());
+        let nameless = [
+            of("LeaversLocked", "2 people left and were locked"),
+            of("SuspendedLocked", "1 suspended people were locked"),
+        ];
+        assert_eq!(texts(false), nameless);
+        assert_eq!(texts(true)[0], of("LeaversLocked", "2 people left and were locked: ada, bob"));
+        assert_eq!(of_writes(&Done::default()), []);
+        let many = Done { leavers: vec!["somebody@example.com".into(); 100], ..Done::default() };
+        assert!(of_writes(&many)[0].text(true).len() <= NOTE_LIMIT);
+
+        let good = after(&OktaUserSyncStatus::default(), Ending::Report(&report(Outcome::Succeeded)));
+        let mut partial = report(Outcome::Partial);
+        partial.problem(Class::Transient, "ada@example.com", "ada@example.com cannot be written", "");
+        let told = news(&good, &after(&good, Ending::Report(&partial)));
+        assert_eq!((told.len(), told[0].reason.as_str()), (1, "PartlyFailed"));
+        assert!(!told[0].note.contains("ada"), "{told:?}");
+    }
+
+    #[test]
+    fn an_identity_that_nobody_renews_is_told_of_once() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let mut told = None;
+        let mut ask = |from, until, now| of_identity(at(from), at(until), at(now), &mut told).is_some();
+        assert!(!ask(0, 60, 0) && !ask(0, 60, 47));
+        assert!(ask(0, 60, 48) && !ask(0, 60, 49), "less than a fifth is left; told once");
+        assert!(!ask(45, 105, 50), "renewed");
+        assert!(ask(45, 105, 100) && ask(45, 106, 105));
+    }
+
+    #[test]
+    fn conflicts_are_told_when_they_grow() {
+        let with = |conflicts| {
+            let mut report = report(Outcome::Succeeded);
+            report.counts.conflicts = conflicts;
+            after(&OktaUserSyncStatus::default(), Ending::Report(&report))
+        };
+        assert_eq!(reasons(&with(0), &with(2)), [(true, "Conflict".into())]);
+        assert_eq!(reasons(&with(2), &with(2)), []);
+        assert_eq!(reasons(&with(2), &with(1)), []);
     }
 
     #[test]

@@ -70,8 +70,10 @@ async fn clean_up(
         let teleport = context.resolver.for_cleanup(&subject, &context.secrets, record.clients.as_ref());
         let teleport = teleport.await.map_err(|failure| Unfinished::said(&failure))?;
         let may_write = || context.claim.holds() && !context.stop.is_cancelled();
-        let id = uuid::Uuid::new_v4().to_string();
-        cleanup(teleport.as_ref(), &mut rules, policy, &id, Timestamp::now(), &may_write)
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let resource = resource(object);
+        let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
+        cleanup(teleport.as_ref(), &mut rules, policy, &id, Timestamp::now(), &may_write, &journal)
             .await
             .map_err(|failure| Unfinished::said(&failure))
     };

@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,7 +20,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, plain::plain};
+
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// What the process can do now. Shared; asked by probes.
 #[derive(Clone, Debug)]
@@ -119,9 +121,16 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     (code, Json(answer)).into_response()
 }
 
-async fn scrape(State(shared): State<Shared>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.metrics.text()).into_response()
+/// `OpenMetrics` for who asks for it, as Prometheus does; else the older text format, which everything reads.
+async fn scrape(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let open = accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(OPEN_METRICS));
+    let text = shared.metrics.text();
+    if open {
+        return ([(header::CONTENT_TYPE, format!("{OPEN_METRICS}; version=1.0.0; charset=utf-8"))], text)
+            .into_response();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], plain(&text)).into_response()
 }
 
 #[cfg(test)]
@@ -170,11 +179,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_are_open_metrics() {
+    async fn metrics_are_open_metrics_for_who_asks_for_them() {
         let served = served().await;
-        let answer = reqwest::get(format!("{}/metrics", served.url)).await.unwrap();
-        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
-        assert!(answer.text().await.unwrap().ends_with("# EOF\n"));
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, kind, open) in [
+            (prometheus, "application/openmetrics-text; version=1.0.0", true),
+            ("*/*", "text/plain; version=0.0.4", false),
+        ] {
+            let ask = reqwest::Client::new().get(format!("{}/metrics", served.url)).header("accept", accept);
+            let answer = ask.send().await.unwrap();
+            assert!(answer.headers()["content-type"].to_str().unwrap().starts_with(kind), "{answer:?}");
+            assert_eq!(answer.text().await.unwrap().ends_with("# EOF\n"), open);
+        }
         served.end.cancel();
     }
 }

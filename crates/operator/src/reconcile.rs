@@ -19,6 +19,7 @@ use crate::{
     attempt::{attempt, resource, subject},
     events::{Announcer, news},
     finalizer,
+    journal::Journal,
     kubernetes::ApiError,
     leader::Claim,
     metrics::Metrics,
@@ -45,6 +46,7 @@ pub struct Context {
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) announcer: Announcer,
+    pub(crate) journal: Journal,
     pub(crate) backoff: Backoff,
     pub(crate) cleanup_within: Duration,
 }
@@ -128,6 +130,7 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         record.unwritten = false;
     }
     context.metrics.status(&resource(object), &previous);
+    context.metrics.spec(&resource(object), &object.spec);
     let generation = object.metadata.generation.unwrap_or_default();
     if object.spec.suspend {
         if let Some(next) = status::suspended(&previous, generation, Timestamp::now()) {
@@ -176,7 +179,9 @@ async fn publish(
         other => other?,
     }
     record.unwritten = false;
-    context.announcer.tell(object, news(previous, &next)).await;
+    let mut all = std::mem::take(&mut record.news);
+    all.extend(news(previous, &next));
+    context.announcer.tell(object, all).await;
     Ok(())
 }
 
@@ -217,6 +222,7 @@ pub fn after_error(guarded: &Guarded, error: &ReconcileError, context: &Context)
         return Action::requeue(Duration::from_secs(1));
     }
     warn!(namespace = meta.namespace, name = meta.name, "{error}");
+    context.metrics.kubernetes_failed();
     let mut record = context.records.take(&uid);
     record.failures = record.failures.saturating_add(1);
     let wait = context.backoff.after(record.failures, context.backoff.most);

@@ -8,8 +8,10 @@ use std::{
 
 use api::OktaUserSyncStatus;
 use engine::{failure::Failure, roster::Roster};
+use jiff::Timestamp;
 
 use crate::{
+    events::News,
     metrics::Resource,
     resolve::{Clients, Print},
 };
@@ -32,6 +34,10 @@ pub struct Record {
     pub roster: Roster,
     /// The approval that the last pass has judged.
     pub approval: Option<String>,
+    /// What is to be told by Events with the next status.
+    pub news: Vec<News>,
+    /// The end of the identity that an Event has warned of.
+    pub expiry_told: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
     /// Its name in metrics.

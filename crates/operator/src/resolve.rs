@@ -2,11 +2,7 @@
 //!
 //! The same for the operator and for the command line; nothing here knows the controller.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use api::{
     OktaUserSyncSpec,
@@ -18,12 +14,15 @@ use engine::{
     role::Ceiling,
 };
 use jiff::Timestamp;
-use okta::{Governor, OktaClient, OktaError, OrgUrl, Scope, key::PrivateKey};
+use okta::{OktaClient, OktaError, OrgUrl, Scope, key::PrivateKey};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use teleport::{Identity, TeleportClient};
 
-use crate::secrets::{SecretBytes, SecretError, Secrets};
+use crate::{
+    governors::Governors,
+    secrets::{SecretBytes, SecretError, Secrets},
+};
 
 /// What an operator's administrator sets for all resources.
 #[derive(Clone, Debug)]
@@ -143,14 +142,20 @@ impl Clients {
 #[derive(Debug)]
 pub struct Resolver {
     defaults: Defaults,
-    governors: Mutex<HashMap<OrgUrl, Governor>>,
+    governors: Governors,
 }
 
 impl Resolver {
     /// A resolver with these defaults.
     #[must_use]
     pub fn new(defaults: Defaults) -> Self {
-        Self { defaults, governors: Mutex::default() }
+        Self { defaults, governors: Governors::default() }
+    }
+
+    /// The governors of all organisations.
+    #[must_use]
+    pub fn governors(&self) -> Governors {
+        self.governors.clone()
     }
 
     /// The policy of `subject`.
@@ -235,7 +240,7 @@ impl Resolver {
             scopes: scopes(scope.source, !scope.groups.is_empty()),
             ..okta::Settings::new(org_url.clone(), okta.client_id.clone(), key)
         };
-        let client = OktaClient::new(settings, self.governor(org_url))?;
+        let client = OktaClient::new(settings, self.governors.of(org_url))?;
         Ok(Made { client: Arc::new(client), print })
     }
 
@@ -290,11 +295,6 @@ impl Resolver {
             missing: "IdentitySecretMissing",
         };
         wanted.read(subject.namespace, subject.spec.teleport.identity_secret_ref.as_ref(), secrets).await
-    }
-
-    fn governor(&self, org_url: OrgUrl) -> Governor {
-        let mut governors = self.governors.lock().unwrap_or_else(PoisonError::into_inner);
-        governors.entry(org_url).or_default().clone()
     }
 }
 

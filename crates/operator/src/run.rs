@@ -12,6 +12,7 @@ use crate::{
     definition,
     events::Announcer,
     http::{self, Readiness, Role},
+    journal::{self, Journal},
     kubernetes::tuned,
     leader::{Claim, Election, Ended, Times},
     lease::KubeLease,
@@ -58,6 +59,10 @@ pub struct Settings {
     pub cleanup_within: Duration,
     /// How long the passes under way may take to end after a stop. Keep it below the pod's grace period.
     pub grace: Duration,
+    /// Where every write to Teleport is told, if anywhere.
+    pub audit_journal: Option<journal::Target>,
+    /// Whether Events on resources name people (anybody who may read Events sees them then).
+    pub events_show_names: bool,
     /// Version of the program.
     pub version: String,
 }
@@ -77,6 +82,8 @@ impl Settings {
             backoff: Backoff::default(),
             cleanup_within: Duration::from_secs(300),
             grace: GRACE,
+            audit_journal: None,
+            events_show_names: false,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -88,6 +95,9 @@ pub enum RunError {
     /// The address of probes and metrics cannot be had.
     #[error("cannot listen on {0}: {1}; choose another address")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The audit journal cannot be opened.
+    #[error("the audit journal {0} cannot be opened: {1}; name a file in a folder that can be written to")]
+    Journal(journal::Target, #[source] io::Error),
     /// The client for the cluster cannot be made.
     #[error("no client for the cluster: {0}; check the kubeconfig")]
     Client(#[from] kube::Error),
@@ -129,6 +139,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
 pub struct Operator {
     settings: Settings,
     client: Client,
+    journal: Journal,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -142,11 +153,17 @@ impl Operator {
         if settings.leader_election.as_ref().is_some_and(|election| !election.times.sound()) {
             return Err(RunError::Times);
         }
+        let journal = match &settings.audit_journal {
+            Some(target) => {
+                Journal::open(target, &settings.instance).map_err(|error| RunError::Journal(target.clone(), error))?
+            }
+            None => Journal::none(),
+        };
         let client = Client::try_from(tuned(settings.kube.clone()))?;
         let listening = |error| RunError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        Ok(Self { settings, client, listener, address })
+        Ok(Self { settings, client, journal, listener, address })
     }
 
     /// Where probes and metrics are served.
@@ -160,13 +177,13 @@ impl Operator {
     /// # Errors
     /// As [`run`].
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { settings, client, listener, address } = self;
+        let Self { settings, client, journal, listener, address } = self;
         let (readiness, metrics) = (Readiness::default(), Arc::new(Metrics::new(&settings.version)));
         info!(%address, version = settings.version, "serving probes and metrics");
         let end = CancellationToken::new();
         let serving = http::serve(listener, readiness.clone(), metrics.clone(), end.clone());
         let mut server = tokio::spawn(serving);
-        let life = Life { settings, client, readiness, metrics, stop };
+        let life = Life { settings, client, journal, readiness, metrics, stop };
         let ended = tokio::select! {
             ended = life.lead_and_work() => ended,
             ended = &mut server => return Err(RunError::Server(format!("{ended:?}"))),
@@ -183,6 +200,7 @@ impl Operator {
 struct Life {
     settings: Settings,
     client: Client,
+    journal: Journal,
     readiness: Readiness,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
@@ -223,16 +241,19 @@ impl Life {
     async fn work(&self, claim: Claim) {
         let settings = &self.settings;
         let (watched, writer) = kube::runtime::reflector::store();
+        let resolver = Resolver::new(settings.defaults.clone());
+        self.metrics.watch(resolver.governors());
         let context = Arc::new(Context {
             store: Store::new(self.client.clone()),
             secrets: KubeSecrets::new(self.client.clone()),
-            resolver: Resolver::new(settings.defaults.clone()),
+            resolver,
             watched,
             records: Records::default(),
             claim,
             stop: self.stop.clone(),
             metrics: self.metrics.clone(),
-            announcer: Announcer::new(self.client.clone(), &settings.instance),
+            announcer: Announcer::new(self.client.clone(), &settings.instance, settings.events_show_names),
+            journal: self.journal.clone(),
             backoff: settings.backoff,
             cleanup_within: settings.cleanup_within,
         });

@@ -35,6 +35,8 @@ pub const SYNCED: &str = "Synced";
 pub const PROGRESSING: &str = "Progressing";
 /// Reason of `Reconciling` while a failure is tried again.
 pub const RETRYING: &str = "ProgressingWithRetry";
+/// In the message of `Ready`: what follows tells of the first person concerned, by name.
+pub(crate) const FIRST: &str = "; first: ";
 /// Reason of `Reconciling` while a deletion is being carried out.
 pub const DELETING: &str = "Deleting";
 
@@ -317,7 +319,7 @@ fn success(report: &Report) -> (&'static str, String) {
 
 fn partly(report: &Report) -> String {
     let first = report.problems.first();
-    let first = first.map(|problem| format!("; first: {}", problem.message)).unwrap_or_default();
+    let first = first.map(|problem| format!("{FIRST}{}", problem.message)).unwrap_or_default();
     format!("{} things were left undone, see status.errors{first}", report.problem_count)
 }
 

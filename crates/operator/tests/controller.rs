@@ -172,7 +172,7 @@ async fn bad_input_is_named_and_each_mended_secret_is_seen_at_once() {
     let object = ready_is(&world, "acme", "IdentityUnreadable").await;
     assert_eq!(condition(&object, "TeleportReady")["status"], "False");
 
-    let line = format!(r#"okta_user_sync_ready{{namespace="{}",name="acme"}} 0"#, world.namespace);
+    let line = format!(r#"okta_user_sync_ready{{resource_namespace="{}",resource_name="acme"}} 0"#, world.namespace);
     assert!(operator.metrics().await.contains(&line));
     operator.stopped().await.unwrap();
 }
@@ -273,7 +273,7 @@ async fn p15_deletion_ends_although_every_secret_is_gone() {
     );
     eventually(SOON, "no series of what is gone", async || {
         let metrics = operator.metrics().await;
-        if metrics.contains("name=\"") { Err(metrics) } else { Ok(()) }
+        if metrics.contains("resource_name=\"") { Err(metrics) } else { Ok(()) }
     })
     .await
     .unwrap();

@@ -22,6 +22,22 @@ fn made_from(file: &str, value: &impl Serialize) {
 }
 
 #[test]
+fn the_schema_of_the_journal() {
+    let file = "docs/journal.schema.json";
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    let schema = schemars::schema_for!(operator::journal::Line);
+    let made = format!("{}\n", serde_json::to_string_pretty(&schema).unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap() == made,
+        "{file} differs; {}",
+        HEADER.trim_start_matches("# ").trim()
+    );
+}
+
+#[test]
 fn the_definition() {
     made_from("crds/oktausersyncs.usersync.dev.yaml", &api::crd());
 }

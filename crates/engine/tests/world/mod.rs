@@ -20,6 +20,7 @@ use engine::{
     cluster::{Cluster, ClusterFacts, ConnectorLookup, Deleted, OriginMode, WriteError},
     directory::{App, Directory, Organisation, Page, Pages, PeopleSource, Standing},
     failure::{Class, Failure, Side},
+    journal::{Journal, Write},
     lock::Lock,
     pass::Pass,
     person::{AssignmentStatus, Person, PersonStatus},
@@ -78,6 +79,10 @@ pub struct Teleport {
     pub connector: Option<ConnectorLookup>,
     /// Every write, in order, in words.
     pub writes: Vec<String>,
+    /// What the journal was told: `begins` or the outcome, action, Okta id, why.
+    pub journal: Vec<String>,
+    /// Users of whom the journal was told that a write begins, and not yet that it ended.
+    pub announced: Vec<String>,
     /// Rules that a write broke.
     pub violations: Vec<String>,
     /// So many writes more succeed, then the process is dead.
@@ -234,6 +239,7 @@ impl World {
             may_write,
             detail: true,
             progress: &|_| {},
+            journal: &*self,
         };
         let report = pass.run(&*self, &*self).await;
         self.memory = report.memory.clone();
@@ -261,6 +267,7 @@ impl World {
             may_write: &|| false,
             detail: false,
             progress: &|_| {},
+            journal: &(),
         };
         pass.explain(self, self, who).await
     }
@@ -390,6 +397,9 @@ impl Teleport {
         if self.untouchable.contains(user) {
             self.violations.push(format!("{what}: not ours"));
         }
+        if !self.announced.iter().any(|told| told == user) {
+            self.violations.push(format!("{what}: the journal was told nothing"));
+        }
         self.writes.push(what);
         Ok(())
     }
@@ -513,6 +523,23 @@ impl Cluster for World {
             teleport.enforced.extend(stored);
         }
         Ok(lock_names.iter().filter(|n| teleport.enforced.contains(*n)).cloned().collect())
+    }
+}
+
+impl Journal for World {
+    fn begins(&self, write: &Write<'_>) -> u64 {
+        let mut teleport = self.teleport();
+        teleport.announced.push(write.user.to_owned());
+        teleport.journal.push(format!("begins {} {} {}", write.action.as_str(), write.okta_id, write.why));
+        0
+    }
+
+    fn ended(&self, _: u64, write: &Write<'_>, outcome: Result<(), &WriteError>) {
+        let mut teleport = self.teleport();
+        let at = teleport.announced.iter().position(|user| user == write.user).expect("what ended has begun");
+        teleport.announced.remove(at);
+        let outcome = if outcome.is_ok() { "done" } else { "failed" };
+        teleport.journal.push(format!("{outcome} {} {} {}", write.action.as_str(), write.okta_id, write.why));
     }
 }
 

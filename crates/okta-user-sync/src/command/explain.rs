@@ -120,6 +120,7 @@ async fn explain(arguments: &Arguments, resource: &OktaUserSync, secrets: &impl 
         may_write: &|| false,
         detail: false,
         progress: &|_| {},
+        journal: &(),
     };
     pass.explain(clients.okta(), clients.teleport().as_ref(), &arguments.who).await.map_err(Stop::from)
 }

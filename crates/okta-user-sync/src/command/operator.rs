@@ -8,6 +8,7 @@ use clap::Args;
 use engine::role::Ceiling;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use operator::controller::Reach;
+use operator::journal::Target;
 use operator::leader::Times;
 use operator::resolve::Defaults;
 use operator::{LeaderElection, Settings};
@@ -40,6 +41,12 @@ pub struct Arguments {
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Where every write to Teleport is told as lines of JSON (docs/journal.md): a file, or - for standard output.
+    #[arg(long, value_name = "PATH|-", env = "OKTA_USER_SYNC_AUDIT_JOURNAL")]
+    audit_journal: Option<Target>,
+    /// Name people in Events. Whoever may read Events of a resource's namespace sees the names then.
+    #[arg(long, env = "OKTA_USER_SYNC_EVENTS_SHOW_NAMES")]
+    events_show_names: bool,
     /// Seconds that passes under way may take to end after a stop. Keep it below the pod's grace period.
     #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_GRACE_SECONDS", default_value_t = 20)]
     grace_seconds: u64,
@@ -122,7 +129,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
 }
 
 async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
-    let Arguments { kubernetes, election, resources, listen, grace_seconds } = arguments;
+    let Arguments { kubernetes, election, resources, listen, audit_journal, events_show_names, grace_seconds } =
+        arguments;
     let kube = config(&kubernetes).await?;
     let own_namespace = election.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let defaults = Defaults {
@@ -151,6 +159,8 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
             times,
         }),
         concurrency: kubernetes.concurrency,
+        audit_journal,
+        events_show_names,
         grace: Duration::from_secs(grace_seconds),
         ..Settings::new(kube, defaults)
     })

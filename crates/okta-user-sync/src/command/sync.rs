@@ -16,6 +16,8 @@ use engine::role::Ceiling;
 use engine::roster::Roster;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use operator::journal::{Journal, Target};
+use operator::metrics::Resource;
 use operator::resolve::{Clients, Defaults, Resolver, Subject};
 use operator::secrets::MapSecrets;
 
@@ -72,6 +74,9 @@ pub struct Arguments {
     /// this file, as the resource's status does in Kubernetes. Without it the brake counts each run alone.
     #[arg(long, value_name = "FILE", help_heading = "Removals")]
     state: Option<PathBuf>,
+    /// Where every write to Teleport is told as lines of JSON (docs/journal.md): a file, or - for standard output.
+    #[arg(long, value_name = "PATH|-", env = "OKTA_USER_SYNC_AUDIT_JOURNAL")]
+    audit_journal: Option<Target>,
     /// How the outcome is written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -230,11 +235,23 @@ async fn pass(
         Some(path) => State::load(path, owner)?,
         None => State::default(),
     };
-    let report = run_pass(&policy, &clients, &state).await?;
+    let journal = journal(arguments.audit_journal.as_ref())?;
+    let named = Resource { namespace: namespace.clone(), name: name.clone() };
+    let report = run_pass(&policy, &clients, &state, (&journal, &named)).await?;
     if let Some(path) = arguments.state.as_deref().filter(|_| policy.mode == Mode::Enforce) {
         state.after(owner, &report).store(path)?;
     }
     Ok(report)
+}
+
+fn journal(target: Option<&Target>) -> Result<Journal, Stop> {
+    let Some(target) = target else { return Ok(Journal::none()) };
+    Journal::open(target, "sync").map_err(|e| {
+        Stop::bad_input(
+            format!("the audit journal {target} cannot be opened: {e}"),
+            "name a file in a folder that can be written to",
+        )
+    })
 }
 
 /// What an operator's administrator would set, as the command line gives it.
@@ -254,9 +271,16 @@ pub fn defaults(okta: &OktaArguments, teleport: &TeleportArguments) -> Result<De
 }
 
 /// Runs the pass. The first signal stops all writes, and the pass ends with what it has; the second one ends it at once.
-async fn run_pass(policy: &Policy, clients: &Clients, state: &State) -> Result<Report, Stop> {
+async fn run_pass(
+    policy: &Policy,
+    clients: &Clients,
+    state: &State,
+    (journal, named): (&Journal, &Resource),
+) -> Result<Report, Stop> {
     let stopped = AtomicBool::new(false);
     let progress = Progress::start();
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let journal = journal.of_pass(named, &id, None);
     let pass = Pass {
         policy,
         memory: state.memory.clone(),
@@ -264,10 +288,11 @@ async fn run_pass(policy: &Policy, clients: &Clients, state: &State) -> Result<R
         pinned_org: &state.org_id,
         roster: Roster::default(),
         started: Timestamp::now(),
-        id: uuid::Uuid::new_v4().simple().to_string(),
+        id: id.clone(),
         may_write: &|| !stopped.load(Ordering::Relaxed),
         detail: true,
         progress: &|step| show(&progress, step),
+        journal: &journal,
     };
     let mut signal = StopSignal::listen()?;
     let mut run = std::pin::pin!(pass.run(clients.okta(), clients.teleport().as_ref()));

@@ -102,9 +102,9 @@ async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
 fn p14_resources_on_one_organisation_share_one_governor() {
     let resolver = resolver();
     for org in ["https://acme.okta.com", "https://acme.okta.com", "https://other.okta.com"] {
-        resolver.governor(OrgUrl::parse(org).unwrap());
+        let _ = resolver.governors().of(OrgUrl::parse(org).unwrap());
     }
-    assert_eq!(resolver.governors.lock().unwrap().len(), 2);
+    assert_eq!(resolver.governors().view().len(), 2);
 }
 
 #[test]

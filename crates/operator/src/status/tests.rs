@@ -35,6 +35,7 @@ pub(crate) fn report(outcome: Outcome) -> Report {
         counts: UserCounts { in_scope: 250, synced: 249, suspended: 1, ..UserCounts::default() },
         problems: vec![],
         problem_count: 0,
+        problem_classes: BTreeMap::new(),
         pending: None,
         approval: None,
         warnings: vec![],

@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::status::{Ending, Moment, ended, tests::report};
+
+fn resource() -> Resource {
+    Resource { namespace: "home".into(), name: "acme".into() }
+}
+
+fn after_one_pass() -> Metrics {
+    let metrics = Metrics::new("1.2.3");
+    let took = SignedDuration::from_millis(300);
+    let failure = Failure::new(engine::failure::Side::Okta, Class::Permission, "ScopeMissing", "no", "grant it");
+    let measured =
+        Measured { kind: Kind::Full, outcome: Outcome::Succeeded, took, okta_calls: 4, cause: Some(&failure) };
+    metrics.pass(&resource(), measured);
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let moment = Moment { generation: 1, started: now, now, next_run: now, token: None, id: "p" };
+    let mut report = report(Outcome::Succeeded);
+    report.problem_classes = BTreeMap::from([("Conflict", 2)]);
+    let status = ended(&api::OktaUserSyncStatus::default(), Ending::Report(&report), moment);
+    metrics.status(&resource(), &status);
+    metrics.spec(&resource(), &crate::status::tests::example().spec);
+    metrics.problems(&resource(), Some(&report));
+    metrics.identity_expires(&resource(), now);
+    metrics.key_created(&resource(), now);
+    metrics.wrote(&resource(), Action::PutLock, Some(LockReason::Leaver), true);
+    metrics.wrote(&resource(), Action::RemoveLock, None, true);
+    metrics.wrote(&resource(), Action::CreateUser, None, false);
+    metrics.event_to_lock(LockReason::Leaver, SignedDuration::from_secs(12));
+    let call = |count| CallCount { call: teleport::Call::Ping, code: "Ok", count };
+    metrics.teleport_calls(&[call(3)], &[call(5)]);
+    metrics
+}
+
+#[test]
+fn a_scrape_tells_what_happened() {
+    let text = after_one_pass().text();
+    let of = r#"resource_namespace="home",resource_name="acme""#;
+    for line in [
+        r#"okta_user_sync_build_info{version="1.2.3"} 1"#.to_owned(),
+        format!(r#"okta_user_sync_passes_total{{{of},kind="full",result="Succeeded"}} 1"#),
+        format!(r#"okta_user_sync_pass_failures_total{{{of},class="Permission",reason="ScopeMissing"}} 1"#),
+        r#"okta_user_sync_pass_duration_seconds_count{kind="full",result="Succeeded"} 1"#.to_owned(),
+        format!(r#"okta_user_sync_people{{{of},state="in_scope"}} 250"#),
+        format!(r#"okta_user_sync_problems{{{of},class="Conflict"}} 2"#),
+        format!(r#"okta_user_sync_problems{{{of},class="Budget"}} 0"#),
+        format!("okta_user_sync_okta_calls_total{{{of}}} 4"),
+        format!(r#"okta_user_sync_teleport_writes_total{{{of},action="put_lock",result="done"}} 1"#),
+        format!(r#"okta_user_sync_teleport_writes_total{{{of},action="create_user",result="failed"}} 1"#),
+        format!(r#"okta_user_sync_locks_made_total{{{of},reason="leaver"}} 1"#),
+        format!("okta_user_sync_locks_lifted_total{{{of}}} 1"),
+        r#"okta_user_sync_event_to_lock_seconds_bucket{le="10.0",reason="leaver"} 0"#.to_owned(),
+        r#"okta_user_sync_event_to_lock_seconds_bucket{le="15.0",reason="leaver"} 1"#.to_owned(),
+        format!("okta_user_sync_ready{{{of}}} 1"),
+        format!("okta_user_sync_stalled{{{of}}} 0"),
+        format!("okta_user_sync_suspended{{{of}}} 0"),
+        format!("okta_user_sync_interval_seconds{{{of}}} 600.0"),
+        format!("okta_user_sync_last_success_timestamp_seconds{{{of}}} 1700000000.0"),
+        format!("okta_user_sync_identity_expiry_timestamp_seconds{{{of}}} 1700000000.0"),
+        format!("okta_user_sync_okta_key_created_timestamp_seconds{{{of}}} 1700000000.0"),
+        r#"okta_user_sync_teleport_calls_total{method="Ping",code="Ok"} 2"#.to_owned(),
+        "okta_user_sync_leader 0".to_owned(),
+        "# EOF".to_owned(),
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn a_resource_that_is_gone_leaves_no_series() {
+    let metrics = after_one_pass();
+    metrics.forget(&resource());
+    assert!(!metrics.text().contains("acme"), "{}", metrics.text());
+}
+
+#[test]
+fn whether_and_since_when_this_process_leads() {
+    let metrics = Metrics::new("1");
+    let since = || {
+        let text = metrics.text();
+        let line = text.lines().find_map(|line| line.strip_prefix("okta_user_sync_leader_since_timestamp_seconds "));
+        line.unwrap().parse::<f64>().unwrap()
+    };
+    assert!(since() == 0.0);
+    metrics.leader(true);
+    assert!(since() > 1_700_000_000.0 && metrics.text().contains("okta_user_sync_leader 1\n"));
+    metrics.leader(false);
+    assert!(since() == 0.0);
+}
