@@ -27,6 +27,7 @@ pub mod people;
 pub mod person;
 pub mod plan;
 pub mod policy;
+pub mod preflight;
 pub mod report;
 pub mod role;
 pub mod roster;

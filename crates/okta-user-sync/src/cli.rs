@@ -1,9 +1,11 @@
 //! The command line: what can be asked, and the examples that `--help` teaches by.
 
-use clap::builder::{Styles, styling::AnsiColor};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::Path;
 
-use crate::command::{crd, explain, operator, sync};
+use clap::builder::{Styles, styling::AnsiColor};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::command::{check, completion, crd, explain, man, operator, plan, sync};
 #[cfg(feature = "demo")]
 use crate::command::{demo, sim};
 
@@ -17,6 +19,9 @@ const EXAMPLES: &str = "\
 Examples:
   See it work on this machine, with nothing else installed:
     okta-user-sync demo
+
+  Look whether everything is set up, on both sides:
+    okta-user-sync check -f acme.yaml --okta-key key.pem --teleport-identity identity
 
   Show what a pass would do, without Kubernetes and without writing anything:
     okta-user-sync preview -f acme.yaml --okta-key key.pem --teleport-identity identity
@@ -41,6 +46,38 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Name under which kubectl finds the program as a plugin.
+const PLUGIN: &str = "kubectl-ousync";
+
+impl Cli {
+    /// Reads the command line of this process; ends it where there is nothing more to do than to print help.
+    pub fn of_process() -> Self {
+        let program = std::env::args_os().next().unwrap_or_default();
+        let matches = named(Path::new(&program)).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line under the name by which it was called: as a plugin, help and examples speak of `kubectl ousync`.
+fn named(program: &Path) -> clap::Command {
+    let command = Cli::command();
+    if program.file_stem().is_some_and(|stem| stem == PLUGIN) {
+        as_plugin(command).bin_name("kubectl ousync")
+    } else {
+        command
+    }
+}
+
+fn as_plugin(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let below: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let command = match examples {
+        Some(text) => command.after_help(text.replace("  okta-user-sync ", "  kubectl ousync ")),
+        None => command,
+    };
+    below.into_iter().fold(command, |command, name| command.mut_subcommand(name, as_plugin))
 }
 
 /// What goes to standard error, and how.
@@ -80,9 +117,21 @@ pub enum Command {
     /// Explain one person: what Okta says, what Teleport holds, which rule decided, what the next pass will do.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Arguments),
+    /// Look at everything that a pass needs, on both sides, line by line, without writing anything.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Arguments),
+    /// Show or approve the removals that a cluster's operator holds.
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::Arguments),
     /// Print the CustomResourceDefinition.
     #[command(after_help = crd::EXAMPLES)]
     Crd(crd::Arguments),
+    /// Print what a shell needs to complete the command line.
+    #[command(after_help = completion::EXAMPLES)]
+    Completion(completion::Arguments),
+    /// Print the manual page.
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::Arguments),
     /// Run an Okta organisation or a Teleport Auth Service on this machine, to try things out.
     #[cfg(feature = "demo")]
     #[command(after_help = sim::EXAMPLES)]
@@ -96,11 +145,25 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn as_a_plugin_of_kubectl_it_speaks_of_itself_as_such() {
+        let mut plugin = named(Path::new("/usr/local/bin/kubectl-ousync"));
+        plugin.build();
+        let plan = plugin.find_subcommand_mut("plan").unwrap().find_subcommand_mut("approve").unwrap();
+        let help = plan.render_help().to_string();
+        assert!(
+            help.contains("Usage: kubectl ousync plan approve") && help.contains("  kubectl ousync plan"),
+            "{help}"
+        );
+        assert!(!help.contains("  okta-user-sync "), "{help}");
+        let mut itself = named(Path::new("okta-user-sync"));
+        assert!(itself.render_help().to_string().contains("  okta-user-sync demo"));
     }
 
     #[test]

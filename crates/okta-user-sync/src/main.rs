@@ -26,10 +26,8 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::of_process();
     match start(cli) {
         Ok(exit) => exit.into(),
         Err(stop) => {

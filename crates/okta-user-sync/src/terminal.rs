@@ -3,10 +3,41 @@
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use console::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::exit::Stop;
+
+/// What a colour says. Colours are shown at a terminal only, and never where `NO_COLOR` is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// All is well.
+    Good,
+    /// Somebody should look at it.
+    Doubtful,
+    /// It is wrong.
+    Bad,
+    /// It does not matter now.
+    Faint,
+}
+
+/// A word for standard output, in its colour.
+pub fn coloured(word: &str, colour: Colour) -> String {
+    let style = Style::new();
+    let style = match colour {
+        Colour::Good => style.green(),
+        Colour::Doubtful => style.yellow(),
+        Colour::Bad => style.red().bold(),
+        Colour::Faint => style.dim(),
+    };
+    style.apply_to(word).to_string()
+}
+
+/// A heading for standard output.
+pub fn heading(words: &str) -> String {
+    Style::new().bold().apply_to(words).to_string()
+}
 
 /// Prints text. A reader that went away (`| head`) is no error.
 ///

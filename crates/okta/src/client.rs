@@ -70,8 +70,8 @@ impl Settings {
 
 /// A reader of one Okta organisation. Has no way to write (P18).
 pub struct OktaClient {
-    session: Session,
-    client_id: String,
+    pub(crate) session: Session,
+    pub(crate) client_id: String,
     organisation_id: OnceCell<String>,
 }
 

@@ -26,6 +26,7 @@ mod organisation;
 mod pager;
 mod patience;
 mod people;
+pub mod preflight;
 #[cfg(test)]
 mod recorded;
 mod refusal;

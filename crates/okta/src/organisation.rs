@@ -6,10 +6,10 @@ use serde::Deserialize;
 use crate::{error::OktaError, http::Target, scope::Scope, session::Session};
 
 /// A clock that differs by more than this many seconds is worth telling, although it is corrected for.
-const SKEW: i64 = 30;
+pub(crate) const SKEW: i64 = 30;
 
 /// The `NameID` that user names are compared with.
-const NAME_ID: &str = "${user.userName}";
+pub(crate) const NAME_ID: &str = "${user.userName}";
 
 /// `/.well-known/okta-organization`.
 #[derive(Deserialize)]
@@ -94,6 +94,11 @@ impl Session {
 }
 
 impl AppAnswer {
+    /// The template of the app's `NameID`, where Okta tells it.
+    pub(crate) fn name_id(&self) -> Option<&str> {
+        self.settings.as_ref()?.sign_on.as_ref()?.subject_name_id_template.as_deref()
+    }
+
     /// The engine's noun, and what is worth telling.
     pub(crate) fn into_app(self) -> (App, Vec<String>) {
         let mut warnings = Vec::new();

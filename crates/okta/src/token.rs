@@ -116,6 +116,22 @@ impl Tokens {
         token.with_all(needs)
     }
 
+    /// A token with whatever Okta grants of these scopes, and of those that calls have asked for; none of them is demanded.
+    pub(crate) async fn granted(
+        &self,
+        wire: &Wire,
+        scopes: &[Scope],
+        waited: &mut Duration,
+    ) -> Result<Arc<Token>, OktaError> {
+        self.state.lock().await.wanted.extend(scopes);
+        self.current(wire, &[], waited).await
+    }
+
+    /// The key that signs.
+    pub(crate) fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
     /// Forgets a token that Okta did not take; another one that came meanwhile stays.
     pub(crate) async fn forget(&self, token: &Arc<Token>) {
         let mut state = self.state.lock().await;
@@ -254,7 +270,7 @@ impl Tokens {
 
 impl Token {
     /// The first of these scopes that was not granted.
-    fn lacks(&self, needs: &[Scope]) -> Option<Scope> {
+    pub(crate) fn lacks(&self, needs: &[Scope]) -> Option<Scope> {
         needs.iter().copied().find(|need| !self.scopes.iter().any(|granted| need.given_by(granted)))
     }
 

@@ -41,6 +41,16 @@ impl Wire {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// What is known of the rate limits.
+    pub(crate) fn governor(&self) -> &Governor {
+        &self.governor
+    }
+
+    /// Share of each rate limit that may be used, in percent.
+    pub(crate) fn percent(&self) -> u8 {
+        self.percent
+    }
+
     /// One GET. The credentials are made after the wait for the budget, as a proof grows old.
     pub(crate) async fn get(
         &self,

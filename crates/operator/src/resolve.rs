@@ -192,6 +192,15 @@ impl Resolver {
         })
     }
 
+    /// The client for Okta alone: a preflight looks at either side, whatever is wrong with the other.
+    ///
+    /// # Errors
+    /// The org URL, client ID or key cannot be had or used.
+    pub async fn okta_alone(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Arc<OktaClient>, Failure> {
+        let key = self.read_key(subject, secrets).await?;
+        Ok(self.okta(subject, &key, None)?.client)
+    }
+
     /// All that is needed to clean up after `subject`: Teleport only, because Okta and its key may be gone. A client of
     /// the last pass serves when the identity's Secret was deleted together with the resource.
     ///

@@ -81,8 +81,10 @@ pub(crate) fn router(server: &Arc<Server>, public_address: String) -> Router {
         .layer(middleware::from_fn_with_state(shared, gate::pass))
 }
 
-async fn find(State(web): State<Web>) -> Json<Value> {
-    Json(web.describe())
+async fn find(State(web): State<Web>) -> impl IntoResponse {
+    // By the simulator's own clock: it is the one place where a cluster tells its time.
+    let now = web.server.shared.cluster().now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    ([(header::DATE, now)], Json(web.describe()))
 }
 
 async fn ping(State(web): State<Web>) -> Json<Value> {

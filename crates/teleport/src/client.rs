@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// First major version whose users can be written as we do.
-const OLDEST: u64 = 15;
+pub(crate) const OLDEST: u64 = 15;
 
 /// How to reach a cluster and how to behave there.
 #[derive(Clone, Debug)]
@@ -219,7 +219,7 @@ impl TeleportClient {
 }
 
 /// Refuses servers that are too old. A version that cannot be read is let pass: the calls will show.
-fn check_version(version: &str) -> Result<(), TeleportError> {
+pub(crate) fn check_version(version: &str) -> Result<(), TeleportError> {
     match major(version) {
         Some(major) if major < OLDEST => Err(TeleportError::TooOld { version: version.to_owned(), oldest: OLDEST }),
         _ => Ok(()),

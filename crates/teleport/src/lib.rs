@@ -12,6 +12,7 @@
 //! | `locks` | locks, and when they are in force |
 //! | `roles`, `connectors` | read only |
 //! | [`permissions`] | what our roles do not allow, found without a write |
+//! | [`preflight`] | a look at everything that a pass needs, without a write |
 //! | `pace` | how fast users are written |
 //! | [`names`] | user names that must not be written |
 //! | [`error`], [`denial`] | what went wrong, and what a person does about it |
@@ -37,6 +38,7 @@ pub mod names;
 mod pace;
 mod party;
 pub mod permissions;
+pub mod preflight;
 mod roles;
 mod route;
 mod splice;

@@ -117,6 +117,11 @@ impl Link {
         self.current().identity.clone()
     }
 
+    /// Where the cluster is.
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
     /// The way that worked last.
     pub(crate) fn way(&self) -> Option<Way> {
         self.current().dialer.way()

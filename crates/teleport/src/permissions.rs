@@ -6,7 +6,7 @@ use teleport_proto::types;
 use crate::{call::Call, client::TeleportClient, error::TeleportError};
 
 /// The calls that a sync makes and that need a rule.
-const NEEDED: [Call; 9] = [
+pub(crate) const NEEDED: [Call; 9] = [
     Call::ListUsers,
     Call::CreateUser,
     Call::UpdateUser,
@@ -29,7 +29,7 @@ pub struct Permission {
 
 /// What a sync needs and the roles named `own` do not give. Conditions (`where`) are not weighed: an allowing rule counts, a denying one with a
 /// condition does not.
-fn missing(roles: &[types::RoleV6], own: &[String]) -> Vec<Permission> {
+pub(crate) fn missing(roles: &[types::RoleV6], own: &[String]) -> Vec<Permission> {
     let is_own = |role: &&types::RoleV6| role.metadata.as_ref().is_some_and(|metadata| own.contains(&metadata.name));
     let specs: Vec<_> = roles.iter().filter(is_own).filter_map(|role| role.spec.as_ref()).collect();
     let allowed = |wanted: &Permission| {

@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde::Deserialize;
@@ -145,6 +146,14 @@ pub(crate) fn error_words(status: StatusCode, body: &[u8]) -> String {
 /// # Errors
 /// The way there; an answer that is not a Proxy's, such as a web page.
 pub(crate) async fn find(route: &Route) -> Result<Found, TeleportError> {
+    find_with_time(route).await.map(|(found, _)| found)
+}
+
+/// The same, and what time it is there.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) async fn find_with_time(route: &Route) -> Result<(Found, Option<Timestamp>), TeleportError> {
     let address = route.address.to_string();
     let no_proxy = |detail: String| TeleportError::NotProxy { address: address.clone(), detail };
     let stream = route.web_stream().await.map_err(|error| error.told(route))?;
@@ -156,6 +165,8 @@ pub(crate) async fn find(route: &Route) -> Result<Found, TeleportError> {
     if answer.status() != StatusCode::OK {
         return Err(no_proxy(format!("/webapi/find answers {}", answer.status())));
     }
+    let time = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+    let time = time.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp());
     let found: Found = serde_json::from_slice(answer.body()).map_err(|_| {
         no_proxy(
             "/webapi/find answers something that is not Teleport's JSON (a page of a login portal, perhaps)".into(),
@@ -164,7 +175,7 @@ pub(crate) async fn find(route: &Route) -> Result<Found, TeleportError> {
     if found.cluster_name.is_empty() {
         return Err(no_proxy("/webapi/find names no cluster".into()));
     }
-    Ok(found)
+    Ok((found, time))
 }
 
 #[cfg(test)]

@@ -64,9 +64,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
     let told = match (&arguments.from_cluster, &arguments.file) {
         (Some(resource), _) => {
-            let client = kube::Client::try_default().await.map_err(|e| {
-                Stop::bad_input(format!("no cluster: {e}"), "set KUBECONFIG to a kubeconfig that names one")
-            })?;
+            let client = cluster().await?;
             let resource = fetch(&client, resource).await?;
             explain(&arguments, &resource, &KubeSecrets::new(client)).await?
         }
@@ -87,7 +85,21 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-async fn fetch(client: &kube::Client, resource: &str) -> Result<OktaUserSync, Stop> {
+/// The current cluster.
+///
+/// # Errors
+/// There is none.
+pub async fn cluster() -> Result<kube::Client, Stop> {
+    kube::Client::try_default()
+        .await
+        .map_err(|e| Stop::bad_input(format!("no cluster: {e}"), "set KUBECONFIG to a kubeconfig that names one"))
+}
+
+/// The resource `NAMESPACE/NAME`.
+///
+/// # Errors
+/// It is no such name, or there is none.
+pub async fn fetch(client: &kube::Client, resource: &str) -> Result<OktaUserSync, Stop> {
     let Some((namespace, name)) = resource.split_once('/') else {
         return Err(Stop::bad_input(
             format!("{resource:?} is not NAMESPACE/NAME"),

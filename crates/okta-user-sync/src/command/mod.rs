@@ -1,10 +1,15 @@
 //! One module for each command.
 
+pub mod check;
+pub mod cluster;
+pub mod completion;
 pub mod crd;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
+pub mod man;
 pub mod operator;
+pub mod plan;
 #[cfg(feature = "demo")]
 pub mod sim;
 pub mod sync;
@@ -22,6 +27,10 @@ pub async fn run(command: Command) -> Result<Exit, Stop> {
         Command::Sync(arguments) => sync::run(arguments, sync::Verb::Sync).await,
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
         Command::Explain(arguments) => explain::run(arguments).await,
+        Command::Check(arguments) => check::run(arguments).await,
+        Command::Plan(arguments) => plan::run(arguments).await,
+        Command::Completion(arguments) => completion::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Crd(arguments) => crd::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Sim(arguments) => sim::run(arguments).await,

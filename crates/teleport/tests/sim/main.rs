@@ -5,6 +5,7 @@ mod connection;
 mod fixture;
 mod join;
 mod locks;
+mod preflight;
 mod proxy;
 mod refusals;
 mod users;
