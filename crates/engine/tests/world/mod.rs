@@ -54,6 +54,8 @@ pub struct Okta {
     pub fail_on_page: Option<usize>,
     /// Ends on this page without saying that it is the last.
     pub cut_after_page: Option<usize>,
+    /// Gives this page, from 1, a second time.
+    pub repeat_page: Option<usize>,
     /// Assigned people whom the list leaves out.
     pub hidden: BTreeSet<String>,
     /// Id of the organisation.
@@ -67,6 +69,8 @@ pub struct Okta {
 pub struct Teleport {
     /// Users by name.
     pub users: BTreeMap<String, User>,
+    /// What lists answer instead, as a server's cache that lags behind its storage.
+    pub stale: Option<Vec<User>>,
     /// Stored locks by name.
     pub locks: BTreeMap<String, Lock>,
     /// Names of stored locks that are enforced.
@@ -343,7 +347,11 @@ impl Directory for World {
                 break;
             }
             let cut = okta.cut_after_page == Some(i + 1);
-            pages.push(Ok(Page { items, last: i + 1 == count && !cut }));
+            let page = Page { items, last: i + 1 == count && !cut };
+            if okta.repeat_page == Some(i + 1) {
+                pages.push(Ok(Page { last: false, ..page.clone() }));
+            }
+            pages.push(Ok(page));
             if cut {
                 break;
             }
@@ -433,7 +441,9 @@ impl Cluster for World {
     }
 
     fn users(&self) -> Pages<'_, User> {
-        let users: Vec<User> = self.teleport().users.values().cloned().collect();
+        let teleport = self.teleport();
+        let users = teleport.stale.clone().unwrap_or_else(|| teleport.users.values().cloned().collect());
+        drop(teleport);
         let mut pages: Vec<Result<Page<User>, Failure>> =
             users.chunks(2).map(|chunk| Ok(Page { items: chunk.to_vec(), last: false })).collect();
         pages.push(Ok(Page { items: vec![], last: true }));
