@@ -1,9 +1,10 @@
 //! What suites that cross crates stand on: a [`Stage`] (both simulators, both clients, passes of the engine between them) and a
-//! [`House`] (the operator itself, over a real API server, between both simulators).
+//! [`House`] (the operator itself, over a real API server, between both simulators), and the [`chart`] as helm renders it.
 //!
 //! Everything here may fail only because of this machine, so it says what it expected and stops.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod chart;
 mod house;
 mod stage;
 

@@ -35,3 +35,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* An address as it stands before a port: IPv6 in brackets. */}}
+{{- define "okta-user-sync.listen" -}}
+{{- if contains ":" . -}}
+{{- printf "[%s]" (trimAll "[]" .) -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
+{{- end -}}

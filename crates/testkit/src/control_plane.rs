@@ -13,7 +13,7 @@ mod build;
 mod credentials;
 mod error;
 mod folder;
-mod log;
+pub(crate) mod log;
 mod programs;
 mod progress;
 mod server;
@@ -217,7 +217,7 @@ fn wait_until_ready(access: &Access, within: Duration, servers: [&mut Server; 2]
 }
 
 /// Runs blocking work on a thread that no runtime waits for; nothing if it panicked.
-async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, result) = tokio::sync::oneshot::channel();
     let spawned = std::thread::Builder::new().name("control-plane".to_owned()).spawn(move || {
         // Nobody listens any more if the caller gave up; what was started is dropped and so stopped.

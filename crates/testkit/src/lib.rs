@@ -1,5 +1,6 @@
 //! What tests (and `cargo demo`) stand on: a real Kubernetes control plane on this machine, namespaces of one's own in
-//! it, a checker of status conditions, and small tools to wait for a condition and to run a product binary.
+//! it, a runner of what Deployments say, a checker of status conditions, and small tools to wait for a condition and to
+//! run a product binary.
 //!
 //! ```no_run
 //! # async fn story() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,15 +13,20 @@
 
 pub mod conditions;
 pub mod control_plane;
+mod go;
 pub mod guardian;
 mod kstatus;
 mod namespace;
+pub mod pods;
 pub mod process;
+mod tools;
 mod wait;
 
 pub use conditions::{check_conditions, check_settled, check_step};
 pub use control_plane::{ControlPlane, ControlPlaneError, Progress};
 pub use kstatus::{Status, kstatus};
 pub use namespace::namespace;
+pub use pods::{PodRunner, PodView};
 pub use process::{Launch, Process};
+pub use tools::Tools;
 pub use wait::{TimedOut, eventually};

@@ -33,13 +33,14 @@ impl Environment {
     }
 
     /// `${XDG_CACHE_HOME:-~/.cache}/okta-user-sync`. The XDG rule: a relative path there is to be ignored.
-    fn cache_folder(&self) -> Option<PathBuf> {
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
         let absolute = |value: &Option<OsString>| value.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
         let base = absolute(&self.cache_home).or_else(|| Some(absolute(&self.home)?.join(".cache")))?;
         Some(base.join("okta-user-sync"))
     }
 
-    fn go(&self) -> Option<PathBuf> {
+    /// The first `go` on the path.
+    pub(crate) fn go(&self) -> Option<PathBuf> {
         env::split_paths(self.path.as_ref()?).map(|folder| folder.join("go")).find(|go| go.is_file())
     }
 }
@@ -61,7 +62,7 @@ impl Source {
         if let Some(folder) = environment.assets.as_deref().filter(|folder| !folder.is_empty()) {
             return Ok(Self::Assets(Programs::in_folder(folder)?));
         }
-        let binary = environment.cache_folder().map(|cache| build::binary_in(&cache));
+        let binary = environment.cache_folder().map(|cache| build::recipe().result_in(&cache));
         if let Some(binary) = binary.as_ref().filter(|binary| binary.is_file()) {
             return Ok(Self::Built(binary.clone()));
         }
@@ -75,7 +76,7 @@ impl Source {
             Self::Assets(programs) => Ok(programs),
             Self::Built(binary) => Ok(Programs::Together(binary)),
             Self::Build { go, binary } => {
-                build::once(&go, &binary, progress)?;
+                build::recipe().once(&go, &binary, progress)?;
                 Ok(Programs::Together(binary))
             }
         }
@@ -169,7 +170,7 @@ mod tests {
         assert!(error.to_string().contains(assets.join("etcd").to_str().unwrap()), "{error}");
 
         touch(&assets.join("etcd"));
-        touch(&build::binary_in(&home.path().join(".cache/okta-user-sync")));
+        touch(&build::recipe().result_in(&home.path().join(".cache/okta-user-sync")));
         let expected = Programs::Apart { etcd: assets.join("etcd"), api_server: assets.join("kube-apiserver") };
         assert_eq!(Source::choose(&environment).unwrap(), Source::Assets(expected));
     }
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn what_was_built_before_needs_no_go() {
         let home = tempfile::tempdir().unwrap();
-        let binary = build::binary_in(&home.path().join(".cache/okta-user-sync"));
+        let binary = build::recipe().result_in(&home.path().join(".cache/okta-user-sync"));
         touch(&binary);
         assert_eq!(Source::choose(&bare(home.path())).unwrap(), Source::Built(binary));
     }
@@ -189,11 +190,11 @@ mod tests {
         touch(&go);
         let cache = home.path().join("elsewhere");
         let environment = Environment { cache_home: Some(cache.clone().into()), ..bare(home.path()) };
-        let binary = build::binary_in(&cache.join("okta-user-sync"));
+        let binary = build::recipe().result_in(&cache.join("okta-user-sync"));
         assert_eq!(Source::choose(&environment).unwrap(), Source::Build { go: go.clone(), binary });
 
         let relative = Environment { cache_home: Some("relative".into()), ..bare(home.path()) };
-        let binary = build::binary_in(&home.path().join(".cache/okta-user-sync"));
+        let binary = build::recipe().result_in(&home.path().join(".cache/okta-user-sync"));
         assert_eq!(Source::choose(&relative).unwrap(), Source::Build { go, binary });
 
         let homeless = Environment { home: None, ..bare(home.path()) };

@@ -1,0 +1,87 @@
+//! helm, kubeconform and kubectl at the versions that `tests/tools/helm` pins, so that a machine with nothing but Go can
+//! try the chart, the examples and the words of the documents.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::control_plane::{ControlPlaneError, Environment, Progress, on_own_thread};
+use crate::go::Recipe;
+
+/// The Go module and what is built from it.
+const RECIPE: Recipe = Recipe {
+    what: "helm, kubeconform and kubectl",
+    takes: "about three minutes",
+    folder: "helm",
+    result: "bin/",
+    files: &[
+        ("go.mod", include_str!("../../../tests/tools/helm/go.mod")),
+        ("go.sum", include_str!("../../../tests/tools/helm/go.sum")),
+        ("kubectl/main.go", include_str!("../../../tests/tools/helm/kubectl/main.go")),
+    ],
+    packages: &["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform", "./kubectl"],
+    linker_flags: String::new(),
+};
+
+static TOOLS: OnceLock<Result<Tools, ControlPlaneError>> = OnceLock::new();
+static INTERRUPTED: ControlPlaneError = ControlPlaneError::Interrupted;
+
+/// The folder with the programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tools(PathBuf);
+
+impl Tools {
+    /// The tools, built first if no earlier test on this machine did (minutes).
+    ///
+    /// # Errors
+    /// There is no Go, no folder to keep them in, or the build fails; every later call gives the same error.
+    pub async fn provide() -> Result<&'static Self, &'static ControlPlaneError> {
+        on_own_thread(|| TOOLS.get_or_init(|| Self::find_or_build(&Environment::of_this_process())))
+            .await
+            .ok_or(&INTERRUPTED)?
+            .as_ref()
+    }
+
+    fn find_or_build(environment: &Environment) -> Result<Self, ControlPlaneError> {
+        let recipe = Recipe { linker_flags: "-s -w".to_owned(), ..RECIPE };
+        let folder = recipe.result_in(&environment.cache_folder().ok_or(ControlPlaneError::NoCacheFolder)?);
+        if !folder.is_dir() {
+            let go = environment.go().ok_or(ControlPlaneError::NoGo)?;
+            // Past the capture of the test harness: whoever runs this for the first time looks at a silent terminal.
+            let aloud = Progress::new(|step| {
+                let _ = writeln!(std::io::stderr(), "{step} …");
+            });
+            recipe.once(&go, &folder, &aloud)?;
+        }
+        Ok(Self(folder))
+    }
+
+    /// The folder that holds them, for a PATH.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// A command that runs `name` (`helm`, `kubeconform` or `kubectl`) with nothing of this machine's settings: an empty
+    /// environment but for a home of its own in `home`, where it keeps what it keeps.
+    #[must_use]
+    pub fn command(&self, name: &str, home: &Path) -> Command {
+        let mut command = Command::new(self.0.join(name));
+        command.env_clear().env("HOME", home).env("HELM_NO_PLUGINS", "1");
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_go_one_sentence_says_what_to_install() {
+        let home = tempfile::tempdir().unwrap();
+        let bare = Environment { home: Some(home.path().into()), ..Environment::default() };
+        let error = Tools::find_or_build(&bare).unwrap_err();
+        assert!(error.to_string().contains("install Go"), "{error}");
+    }
+}

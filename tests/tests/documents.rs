@@ -1,0 +1,141 @@
+//! Every Markdown file of the repository: relative links lead to files and headings that exist, every page of docs/ is in
+//! the book's summary, and words for people name no file that is gone.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use suites::chart::repository;
+
+/// Every Markdown file that is the project's own.
+fn pages(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !["target", ".git", "node_modules", "book"].contains(&name.as_str()) {
+            all.extend(pages(&path));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The lines outside fenced blocks, with their numbers.
+fn prose(text: &str) -> Vec<(usize, &str)> {
+    let mut fence = None::<String>;
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let start = line.trim_start();
+        let ticks: String = start.chars().take_while(|c| *c == '`').collect();
+        match &fence {
+            Some(open) if ticks.len() >= open.len() && start.trim_end() == ticks => fence = None,
+            Some(_) => {}
+            None if ticks.len() >= 3 => fence = Some(ticks),
+            None => lines.push((number + 1, line)),
+        }
+    }
+    lines
+}
+
+/// The names of a page's headings, as links name them: the way of GitHub, which mdBook follows for plain words.
+fn anchors(text: &str) -> Vec<String> {
+    let mut seen = BTreeMap::<String, usize>::new();
+    let mut all = Vec::new();
+    for (_, line) in prose(text) {
+        let level = line.chars().take_while(|c| *c == '#').count();
+        let Some(title) = (1..=6).contains(&level).then(|| line[level..].strip_prefix(' ')).flatten() else { continue };
+        let plain = title.replace('`', "").replace("](", "\u{0}");
+        // Of a link only its text counts.
+        let plain = plain.split('\u{0}').enumerate().map(|(n, part)| {
+            if n == 0 { part.to_owned() } else { part.split_once(')').map_or("", |(_, rest)| rest).to_owned() }
+        });
+        let slug: String = plain
+            .collect::<String>()
+            .to_lowercase()
+            .chars()
+            .filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+                _ => None,
+            })
+            .collect();
+        let count = seen.entry(slug.clone()).or_default();
+        all.push(if *count == 0 { slug.clone() } else { format!("{slug}-{count}") });
+        *count += 1;
+    }
+    // Anchors that a page sets itself.
+    all.extend(text.split("id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+    all
+}
+
+/// The targets of the links and pictures in a line; code spans hold none.
+fn links(line: &str) -> Vec<String> {
+    let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join("code");
+    let targets = prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
+    let sources = line.split("src=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
+    targets.chain(sources).map(|target| target.trim_matches(['<', '>']).to_owned()).collect()
+}
+
+/// What is wrong with a link on a page, if anything.
+fn broken(page: &Path, target: &str) -> Option<String> {
+    if target.contains("://") || target.starts_with("mailto:") {
+        return None;
+    }
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let path = path.split_whitespace().next().unwrap_or_default();
+    let file = if path.is_empty() { page.to_owned() } else { page.parent().unwrap().join(path) };
+    if !file.exists() {
+        return Some(format!("{target}: there is no such file"));
+    }
+    if anchor.is_empty() || file.extension().is_none_or(|extension| extension != "md") {
+        return None;
+    }
+    let known = anchors(&fs::read_to_string(&file).unwrap());
+    (!known.iter().any(|name| name == anchor)).then(|| format!("{target}: there is no such heading, but {known:?}"))
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages(&repository());
+    assert!(pages.len() > 10, "{pages:?}");
+    let (mut problems, mut count) = (Vec::new(), 0);
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        for (number, line) in prose(&text) {
+            for target in links(line) {
+                count += 1;
+                problems.extend(broken(page, &target).map(|why| format!("{}:{number}: {why}", page.display())));
+            }
+        }
+    }
+    assert!(count > 50, "only {count} links were found");
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_link_to_nowhere_would_be_found() {
+    let readme = repository().join("README.md");
+    assert!(broken(&readme, "docs/nowhere.md").is_some());
+    assert!(broken(&readme, "#no-such-heading").is_some());
+    assert!(broken(&readme, "docs/cli.md#exit-codes").is_none());
+    assert_eq!(links("a [b](c.md#d) `[e](f)` ![g](h.svg)"), ["c.md#d", "h.svg"]);
+    assert_eq!(anchors("# A `b` c\n```\n# no\n```\n## A b c\n"), ["a-b-c", "a-b-c-1"]);
+}
+
+#[test]
+fn the_book_holds_every_page() {
+    let docs = repository().join("docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let mut missing = Vec::new();
+    for page in pages(&docs) {
+        let name = page.strip_prefix(&docs).unwrap().display().to_string();
+        if name != "SUMMARY.md" && !summary.contains(&format!("({name})")) {
+            missing.push(name);
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new(), "not in docs/SUMMARY.md");
+}
