@@ -89,5 +89,15 @@ fn buildah_builds_it_without_a_daemon() {
         succeed(Command::new("buildah").args(["inspect", "--type", "image", "okta-user-sync:test"])).unwrap();
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["OCIv1"]["config"]["User"], "65532:65532");
+    let started = || {
+        let container = succeed(Command::new("buildah").args(["from", "okta-user-sync:test"]))?;
+        let run =
+            ["run", "--user", "65532:65532", container.trim(), "--", "/usr/local/bin/okta-user-sync", "--version"];
+        let said = succeed(Command::new("buildah").args(run));
+        succeed(Command::new("buildah").args(["rm", container.trim()]))?;
+        said
+    };
+    let said = started().unwrap();
+    assert!(said.starts_with("okta-user-sync "), "{said}");
     println!("{version}: {size} bytes");
 }

@@ -6,7 +6,7 @@
 //!
 //! What is real: everything in the API server, such as RBAC, `TokenRequest`, admission, CEL, server-side apply, watches.
 //! What is missing: every controller. Nobody collects garbage, empties a deleted namespace, makes `default`
-//! `ServiceAccount`s or runs pods.
+//! `ServiceAccount`s or runs pods ([`crate::PodRunner`] runs those of Deployments).
 
 mod access;
 mod build;
