@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::command::{check, completion, crd, explain, man, operator, plan, sync};
+use crate::command::{check, completion, crd, explain, init, man, operator, plan, sync};
 #[cfg(feature = "demo")]
 use crate::command::{demo, sim};
 
@@ -19,6 +19,9 @@ const EXAMPLES: &str = "\
 Examples:
   See it work on this machine, with nothing else installed:
     okta-user-sync demo
+
+  Set it up, from question to question:
+    okta-user-sync init
 
   Look whether everything is set up, on both sides:
     okta-user-sync check -f acme.yaml --okta-key key.pem --teleport-identity identity
@@ -108,6 +111,9 @@ pub enum Command {
     /// Run the operator: keep every OktaUserSync of a cluster in sync.
     #[command(after_help = operator::EXAMPLES)]
     Operator(operator::Arguments),
+    /// Set up a sync, from question to question: key, Okta app, Teleport, first preview, manifests.
+    #[command(after_help = init::EXAMPLES)]
+    Init(Box<init::Arguments>),
     /// Run one pass over manifests in a file, without Kubernetes.
     #[command(after_help = sync::SYNC_EXAMPLES)]
     Sync(sync::Arguments),

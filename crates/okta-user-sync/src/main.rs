@@ -5,6 +5,7 @@
 //! * With Kubernetes: `operator` runs the controller, `crd` prints the resource definition.
 //! * Without: `sync` and `preview` run one pass over manifests in a file ([`manifest`], [`schema`]) and print it
 //!   ([`outcome`]).
+//! * To begin: `init` ([`init`]) leads from an organisation's address to manifests, `check` looks at both sides.
 //! * To try it out: `sim` runs an Okta organisation or a Teleport Auth Service on this machine, `demo` tells the whole
 //!   story on them.
 
@@ -16,6 +17,7 @@ mod command;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod init;
 mod logging;
 mod manifest;
 mod outcome;

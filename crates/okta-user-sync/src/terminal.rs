@@ -84,7 +84,7 @@ pub fn print_yaml(value: &impl Serialize) -> Result<(), Stop> {
 /// People or users a second, without digits behind the point.
 fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
     // Writing into the line cannot fail.
-    let _ = write!(out, "{:.0}/s", state.per_sec());
+    let _ = write!(out, "{:.0} people/s", state.per_sec());
 }
 
 fn unwritable(error: &dyn std::fmt::Display) -> Stop {
@@ -124,15 +124,20 @@ impl Progress {
 
     /// Says how much of it is done.
     pub fn count(&self, what: &str, done: usize, total: usize) {
-        self.begin(what, "{spinner} {msg} {wide_bar} {pos}/{len} ({rate}, {eta} left)");
+        self.begin(what, "{spinner} {msg} {wide_bar} {pos}/{len} ({rate}, {eta} left{prefix})");
         self.0.set_length(u64::try_from(total).unwrap_or(u64::MAX));
         self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }
 
     /// Says how much of it is done, where nobody knows how much there is.
     pub fn so_far(&self, what: &str, done: usize) {
-        self.begin(what, "{spinner} {msg}: {pos} ({rate})");
+        self.begin(what, "{spinner} {msg}: {pos} ({rate}{prefix})");
         self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+    }
+
+    /// Says something beside the rate.
+    pub fn beside(&self, words: String) {
+        self.0.set_prefix(words);
     }
 
     /// Another thing is done from now on: the time counts anew.

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use engine::{
-    directory::{Directory, Organisation, Page, Pages, PeopleSource, Standing},
+    directory::{App, Directory, Organisation, Page, Pages, PeopleSource, Standing},
     failure::Failure,
     person::{Person, PersonStatus},
 };
@@ -14,7 +14,7 @@ use crate::{
     dpop::Dpop,
     error::OktaError,
     feed::{LogFeed, News, Watch},
-    governor::Governor,
+    governor::{BucketView, Governor},
     groups,
     http::{Http, Target},
     key::PrivateKey,
@@ -22,7 +22,7 @@ use crate::{
     organisation,
     pager::List,
     patience::Patience,
-    people::{AppUser, Entry, User},
+    people::{AppUser, Entry, EntryFault, User},
     scope::Scope,
     session::Session,
     token::Tokens,
@@ -93,6 +93,27 @@ impl OktaClient {
     #[must_use]
     pub fn clock_offset(&self) -> i64 {
         self.session.wire.clock.offset()
+    }
+
+    /// What is known of the organisation's rate limits.
+    #[must_use]
+    pub fn rate_limits(&self) -> Vec<BucketView> {
+        self.session.wire.governor().view()
+    }
+
+    /// The active SAML apps that may be seen, in Okta's order: for a person to choose from.
+    ///
+    /// # Errors
+    /// The list cannot be read to its end.
+    pub async fn saml_apps(&self) -> Result<Vec<App>, Failure> {
+        let list = List::new(Target::new(&["api", "v1", "apps"])?, 200, &[], &[Scope::Apps]);
+        let app: fn(organisation::AppAnswer) -> Result<App, EntryFault> = |answer| Ok(answer.into_app().0);
+        let mut pages = list.pages(&self.session, app, |app: &App| &app.id);
+        let mut apps = Vec::new();
+        while let Some(page) = pages.try_next().await? {
+            apps.extend(page.items.into_iter().filter(|app| app.status == "ACTIVE" && app.sign_on_mode == "SAML_2_0"));
+        }
+        Ok(apps)
     }
 
     /// Reads what happened since the feed was read last, and moves it on. A failure leaves it where it was.
@@ -196,7 +217,7 @@ fn dedupe(mut seen: HashSet<String>) -> impl FnMut(Page<Person>) -> Page<Person>
     }
 }
 
-fn unexpected(target: &Target, fault: &crate::people::EntryFault) -> OktaError {
+fn unexpected(target: &Target, fault: &EntryFault) -> OktaError {
     OktaError::Unexpected { call: format!("GET {}", target.path), cause: fault.to_string() }
 }
 

@@ -29,8 +29,8 @@ Examples:
   okta-user-sync check --from-cluster okta-user-sync/acme
   okta-user-sync check -f acme.yaml -o json | jq -r '.lines[] | select(.verdict == \"Failed\") | .remedy'
 
-Each line passed, warned (stops nothing), failed (with what mends it), or was skipped (with the reason). Nothing is
-written: Okta gets GETs and requests for a token, Teleport calls that read.
+Each line passed, warned (stops nothing), failed (with what mends it), or was skipped (with the reason).
+Nothing is written: Okta gets GETs and requests for a token, Teleport calls that read.
 
 Exit codes: 0 no line failed; 1 a line failed; 2 bad input, nothing was tried.";
 
@@ -52,13 +52,13 @@ pub struct Arguments {
     /// Somebody who belongs for sure, by user name or Okta id: must be seen [default: anybody].
     #[arg(long, value_name = "NAME-OR-ID")]
     known: Option<String>,
+    /// How the lines are written to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
     #[command(flatten)]
     okta: OktaArguments,
     #[command(flatten)]
     teleport: TeleportArguments,
-    /// How the lines are written to standard output.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
 }
 
 /// What was looked at, for programs. Its fields stay; new ones may come.

@@ -34,6 +34,11 @@ pub struct Cluster {
 }
 
 impl ClusterArguments {
+    /// The namespace, if the flag names one.
+    pub fn named(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// The cluster.
     ///
     /// # Errors

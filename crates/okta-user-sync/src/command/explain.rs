@@ -48,13 +48,13 @@ pub struct Arguments {
     /// Namespace of manifests that name none.
     #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
     namespace: String,
+    /// How the explanation is written to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
     #[command(flatten)]
     okta: OktaArguments,
     #[command(flatten)]
     teleport: TeleportArguments,
-    /// How the explanation is written to standard output.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
 }
 
 /// Explains one person.

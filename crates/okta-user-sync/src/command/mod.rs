@@ -7,6 +7,7 @@ pub mod crd;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
+pub mod init;
 pub mod man;
 pub mod operator;
 pub mod plan;
@@ -28,6 +29,7 @@ pub async fn run(command: Command) -> Result<Exit, Stop> {
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
         Command::Explain(arguments) => explain::run(arguments).await,
         Command::Check(arguments) => check::run(arguments).await,
+        Command::Init(arguments) => init::run(*arguments).await,
         Command::Plan(arguments) => plan::run(arguments).await,
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

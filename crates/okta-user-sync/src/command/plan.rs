@@ -25,9 +25,9 @@ Examples:
   okta-user-sync plan show acme -n okta-user-sync
   okta-user-sync plan approve acme 3f9c0a2b5d7e8f10 -n okta-user-sync
 
-More removals at once than the brake allows (spec.removal.brake) are held whole. An approval fits exactly the plan that
-was shown: if anybody is added to it or taken from it, the hash is another one. The same approval from Git is
-spec.removal.approvedPlan.
+More removals at once than the brake allows (spec.removal.brake) are held whole. An approval fits
+exactly the plan that was shown: if anybody is added to it or taken from it, the hash is another one.
+The same approval from Git is spec.removal.approvedPlan.
 
 As a plugin of kubectl, under the name kubectl-ousync:
   ln -s $(which okta-user-sync) ~/.local/bin/kubectl-ousync
@@ -36,7 +36,7 @@ As a plugin of kubectl, under the name kubectl-ousync:
 const SHOW_EXAMPLES: &str = "\
 Examples:
   okta-user-sync plan show
-  okta-user-sync plan show --all-namespaces -o json | jq -r '.plans[] | [.resource, .hash, .removals] | @tsv'
+  okta-user-sync plan show --all-namespaces -o json | jq -r '.plans[] | .resource + \" \" + .hash'
   okta-user-sync plan show acme -n okta-user-sync
 
 Exit codes: 0 shown, also when nothing is held; 1 the cluster refused; 2 bad input.";
@@ -77,11 +77,11 @@ struct ShowArguments {
     /// Those of all namespaces.
     #[arg(short = 'A', long, conflicts_with = "name")]
     all_namespaces: bool,
-    #[command(flatten)]
-    cluster: ClusterArguments,
     /// How the plans are written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 #[derive(Debug, Args)]
@@ -92,11 +92,11 @@ struct ApproveArguments {
     /// Hash of the plan, as `plan show` tells it [default: the plan is shown, and asked for at a terminal].
     #[arg(value_name = "HASH")]
     hash: Option<String>,
-    #[command(flatten)]
-    cluster: ClusterArguments,
     /// How the outcome is written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 /// A held plan, for programs. Its fields stay; new ones may come.

@@ -63,6 +63,9 @@ pub struct Arguments {
     /// Namespace of manifests that name none. It is part of the label by which users are owned.
     #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
     namespace: String,
+    /// How the outcome is written to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
     #[command(flatten)]
     okta: OktaArguments,
     #[command(flatten)]
@@ -77,9 +80,6 @@ pub struct Arguments {
     /// Where every write to Teleport is told as lines of JSON (docs/journal.md): a file, or - for standard output.
     #[arg(long, value_name = "PATH|-", env = "OKTA_USER_SYNC_AUDIT_JOURNAL")]
     audit_journal: Option<Target>,
-    /// How the outcome is written to standard output.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
 }
 
 /// What is given for Okta beside the manifests.
@@ -88,7 +88,7 @@ pub struct Arguments {
 pub struct OktaArguments {
     /// The private key (PEM or JWK) of the API Services app, in place of the Secret of okta.privateKeySecretRef.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_KEY")]
-    okta_key: Option<PathBuf>,
+    pub okta_key: Option<PathBuf>,
     /// Certificate authorities (PEM) that are trusted for Okta beside the system's.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_CA")]
     okta_ca: Option<PathBuf>,
@@ -100,10 +100,10 @@ pub struct OktaArguments {
 pub struct TeleportArguments {
     /// The identity file (tctl auth sign, tbot), in place of the Secret of teleport.identitySecretRef.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_TELEPORT_IDENTITY")]
-    teleport_identity: Option<PathBuf>,
+    pub teleport_identity: Option<PathBuf>,
     /// host:port of the cluster, if the manifest names none in teleport.address.
     #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_TELEPORT_ADDRESS")]
-    teleport_address: Option<String>,
+    pub teleport_address: Option<String>,
     /// A role that may be given at all, whatever the manifest says; exact, or with * and ?. May be repeated.
     #[arg(
         long,
@@ -112,7 +112,7 @@ pub struct TeleportArguments {
         value_delimiter = ',',
         default_value = "okta-requester"
     )]
-    allowed_role: Vec<String>,
+    pub allowed_role: Vec<String>,
 }
 
 /// How an answer is written.
@@ -154,7 +154,14 @@ pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
     }
     let began = Instant::now();
     let owner = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
-    let report = pass(&arguments, &owner, &resource, &secrets).await?;
+    let given = Given {
+        okta: &arguments.okta,
+        teleport: &arguments.teleport,
+        approve: arguments.approve.as_deref(),
+        state: arguments.state.as_deref(),
+        audit_journal: arguments.audit_journal.as_ref(),
+    };
+    let report = pass(given, &owner, &resource, &secrets).await?;
     print(arguments.output, &owner, &report, began, &ignored)?;
     Ok(outcome::exit(&report))
 }
@@ -208,21 +215,40 @@ fn stand_in(manifests: &mut Manifests, okta: &OktaArguments, teleport: &Teleport
     Ok(())
 }
 
-/// Resolves, runs the pass, and keeps the state.
-async fn pass(
-    arguments: &Arguments,
+/// What is given beside the resource.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    okta: &'a OktaArguments,
+    teleport: &'a TeleportArguments,
+    approve: Option<&'a str>,
+    state: Option<&'a Path>,
+    audit_journal: Option<&'a Target>,
+}
+
+/// A first pass over a resource whose mode is Preview.
+///
+/// # Errors
+/// As [`run`].
+pub async fn preview(
+    okta: &OktaArguments,
+    teleport: &TeleportArguments,
     owner: &str,
     resource: &OktaUserSync,
     secrets: &MapSecrets,
 ) -> Result<Report, Stop> {
-    let resolver = Resolver::new(defaults(&arguments.okta, &arguments.teleport)?);
+    pass(Given { okta, teleport, approve: None, state: None, audit_journal: None }, owner, resource, secrets).await
+}
+
+/// Resolves, runs the pass, and keeps the state.
+async fn pass(given: Given<'_>, owner: &str, resource: &OktaUserSync, secrets: &MapSecrets) -> Result<Report, Stop> {
+    let resolver = Resolver::new(defaults(given.okta, given.teleport)?);
     let annotated = resource.annotations().get(APPROVE_PLAN).cloned();
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
     let subject = Subject {
         namespace: &namespace,
         name: &name,
         spec: &resource.spec,
-        approvals: arguments.approve.clone().into_iter().chain(annotated).collect(),
+        approvals: given.approve.map(str::to_owned).into_iter().chain(annotated).collect(),
     };
     let policy = resolver.policy(&subject)?;
     let material = resolver.read(&subject, secrets).await.map_err(|failure| {
@@ -231,14 +257,14 @@ async fn pass(
         stop
     })?;
     let clients = resolver.clients(&subject, &material, None)?;
-    let state = match &arguments.state {
+    let state = match given.state {
         Some(path) => State::load(path, owner)?,
         None => State::default(),
     };
-    let journal = journal(arguments.audit_journal.as_ref())?;
+    let journal = journal(given.audit_journal)?;
     let named = Resource { namespace: namespace.clone(), name: name.clone() };
     let report = run_pass(&policy, &clients, &state, (&journal, &named)).await?;
-    if let Some(path) = arguments.state.as_deref().filter(|_| policy.mode == Mode::Enforce) {
+    if let Some(path) = given.state.filter(|_| policy.mode == Mode::Enforce) {
         state.after(owner, &report).store(path)?;
     }
     Ok(report)
@@ -291,7 +317,7 @@ async fn run_pass(
         id: id.clone(),
         may_write: &|| !stopped.load(Ordering::Relaxed),
         detail: true,
-        progress: &|step| show(&progress, step),
+        progress: &|step| show(&progress, step, state.memory.people, clients),
         journal: &journal,
     };
     let mut signal = StopSignal::listen()?;
@@ -312,10 +338,24 @@ async fn run_pass(
     }
 }
 
-fn show(progress: &Progress, step: Step) {
+/// How far it is, with what is left of Okta's tightest limit. `last` is how many people the last complete pass read.
+fn show(progress: &Progress, step: Step, last: i64, clients: &Clients) {
     match step {
-        Step::Reading { people } => progress.so_far("reading people", people),
-        Step::Writing { done, total } => progress.count("writing users", done, total),
+        Step::Reading { people } => {
+            let left = clients.okta().rate_limits().into_iter().filter_map(|seen| {
+                let (limit, remaining) = (seen.limit?, seen.remaining?);
+                Some((remaining, format!(", Okta {}: {remaining} of {limit} calls left", seen.bucket)))
+            });
+            progress.beside(left.min().map(|(_, words)| words).unwrap_or_default());
+            match usize::try_from(last) {
+                Ok(last) if last >= people => progress.count("reading people", people, last),
+                _ => progress.so_far("reading people", people),
+            }
+        }
+        Step::Writing { done, total } => {
+            progress.beside(String::new());
+            progress.count("writing users", done, total);
+        }
     }
 }
 

@@ -1,0 +1,181 @@
+//! Guided enrolment through a terminal of its own, and with nobody to ask, against both simulators.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use okta::key::PrivateKey;
+use rexpect::session::PtySession;
+use serde_json::{Value, json};
+use support::{LONG, World, binary, run, told};
+
+/// Puts the public half of a key into Okta, as a person does in the Admin Console.
+async fn add_key(world: &World, jwk: &Value) {
+    let url = format!("{}/keys", world.okta.field("adminURL"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.post(url).json(&json!({ "jwk": jwk })).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+async fn set(world: &World, path: &str, body: &Value) {
+    let url = format!("{}{path}", world.okta.field("adminURL"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert!(client.post(url).json(body).send().await.unwrap().status().is_success());
+}
+
+/// Starts `init` in the world's folder, at a terminal.
+fn at_a_terminal(world: &World, arguments: &[&str]) -> PtySession {
+    let mut command = Command::new(binary());
+    command.arg("init").args(arguments).current_dir(world.folder.path()).env("NO_COLOR", "1").env("TERM", "xterm");
+    let patience = u64::try_from(LONG.as_millis()).unwrap();
+    rexpect::session::spawn_command(command, Some(patience)).unwrap()
+}
+
+/// Waits for a question, and answers it.
+fn answer(terminal: &mut PtySession, question: &str, with: &str) {
+    terminal.exp_string(question).unwrap_or_else(|e| panic!("{question:?}: {e}"));
+    terminal.send_line(with).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_question_to_question_to_manifests_that_work() {
+    let world = World::of(3).await;
+    let mut terminal = at_a_terminal(&world, &["--okta-ca", &world.okta.field("caFile")]);
+    answer(&mut terminal, "Okta organisation", &world.okta.field("orgURL"));
+    answer(&mut terminal, "Name of the OktaUserSync", "people");
+    answer(&mut terminal, "Client ID", &world.okta.field("clientID"));
+
+    // A key is made and shown, and Okta does not know it yet.
+    terminal.exp_string("Add key").unwrap();
+    let (_, jwk) = terminal.exp_regex(r"\{.*\}").unwrap();
+    let jwk: Value = serde_json::from_str(&jwk).unwrap();
+    terminal.exp_string("Not yet: ").unwrap();
+    let file = world.path("people-okta-key.pem");
+    let key = PrivateKey::parse(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(jwk, serde_json::to_value(key.public_jwk()).unwrap());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    set(&world, "/scopes", &json!({ "scopes": ["okta.apps.read"] })).await;
+    add_key(&world, &jwk).await;
+    terminal.exp_string("missing: okta.users.read").unwrap();
+    set(&world, "/scopes", &json!({ "scopes": ["okta.apps.read", "okta.users.read"] })).await;
+    terminal.exp_string("Okta accepts the key").unwrap();
+
+    // The app is chosen from a list; Teleport is asked for; both sides are looked at; the first pass is shown.
+    answer(&mut terminal, "Which app do people use", "");
+    answer(&mut terminal, "Teleport cluster", &world.teleport.field("authAddress"));
+    answer(&mut terminal, "Identity file", &world.teleport.field("identityFile"));
+    answer(&mut terminal, "SAML connector", "");
+    answer(&mut terminal, "Roles for everybody", "");
+    terminal.exp_string("lock-lifetime").unwrap();
+    terminal.exp_string("Previewed, nothing was written").unwrap();
+    terminal.exp_string("Next: kubectl apply").unwrap();
+    terminal.exp_eof().unwrap();
+    assert_eq!(world.writes().await, 0, "something was written to Teleport");
+
+    // The two files are what a pass needs, and the one for Git holds no secret.
+    let (public, secret) = (world.path("people.yaml"), world.path("people-secrets.yaml"));
+    let [public_text, secret_text] = [&public, &secret].map(|file| std::fs::read_to_string(file).unwrap());
+    assert!(!public_text.contains("PRIVATE KEY") && secret_text.contains("PRIVATE KEY"));
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(world.manifest(), format!("{public_text}---\n{secret_text}")).unwrap();
+    let (code, report) = world.pass("sync", &[]);
+    assert_eq!((code, &report["counts"]["created"]), (0, &json!(3)), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_can_be_mended_while_it_waits_and_nothing_is_written_over() {
+    let world = World::of(3).await;
+    std::fs::write(world.path("okta.yaml"), "mine").unwrap();
+    let key = world.okta.field("privateKeyFile");
+    let ca = world.okta.field("caFile");
+    let mut terminal = at_a_terminal(&world, &["--okta-key", &key, "--okta-ca", &ca]);
+    answer(&mut terminal, "Okta organisation", "ftp://nowhere");
+    // The question comes again.
+    answer(&mut terminal, "Okta organisation", &world.okta.field("orgURL"));
+    answer(&mut terminal, "Name of the OktaUserSync", "okta");
+    answer(&mut terminal, "Client ID", &world.okta.field("clientID"));
+    answer(&mut terminal, "Which app do people use", "");
+    answer(&mut terminal, "Teleport cluster", &world.teleport.field("authAddress"));
+    answer(&mut terminal, "Identity file", &world.teleport.field("identityFile"));
+    answer(&mut terminal, "SAML connector", "");
+    answer(&mut terminal, "Roles for everybody", "");
+    terminal.exp_string("okta.yaml is there. Write over it?").unwrap();
+    terminal.send("n").unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("not written over").unwrap();
+    terminal.exp_eof().unwrap();
+    assert_eq!(std::fs::read_to_string(world.path("okta.yaml")).unwrap(), "mine");
+}
+
+/// `init --yes` with every answer a flag.
+fn unattended(world: &World, changed: &[(&str, &str)]) -> (i32, String, String) {
+    let (okta, teleport) = (&world.okta, &world.teleport);
+    let out = world.path("out");
+    let mut flags = vec![
+        ("--org-url", okta.field("orgURL")),
+        ("--client-id", okta.field("clientID")),
+        ("--okta-key", okta.field("privateKeyFile")),
+        ("--okta-ca", okta.field("caFile")),
+        ("--app-id", okta.field("appID")),
+        ("--teleport-address", teleport.field("authAddress")),
+        ("--teleport-identity", teleport.field("identityFile")),
+        ("--name", "acme".to_owned()),
+        ("--out", out.to_str().unwrap().to_owned()),
+    ];
+    for (flag, value) in changed {
+        flags.retain(|(known, _)| known != flag);
+        if !value.is_empty() {
+            flags.push((flag, (*value).to_owned()));
+        }
+    }
+    let mut arguments = vec!["init", "--yes"];
+    arguments.extend(flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]));
+    told(&run(&arguments))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nobody_to_ask_flags_answer_everything() {
+    let world = World::of(3).await;
+    let (code, out, err) = unattended(&world, &[]);
+    assert_eq!(code, 0, "{err}");
+    let public = world.path("out/acme.yaml");
+    assert!(out.starts_with(public.to_str().unwrap()), "{out}");
+    assert!(err.contains("Previewed, nothing was written"), "{err}");
+
+    // A second time nothing is written over; to standard output it may always go.
+    let (code, _, err) = unattended(&world, &[]);
+    assert!(code == 2 && err.contains("not written over"), "{err}");
+    let (code, stream, err) = unattended(&world, &[("--out", "-"), ("--app-id", "")]);
+    assert_eq!(code, 0, "the only app is chosen: {err}");
+    std::fs::write(world.manifest(), stream).unwrap();
+    let (code, report) = world.pass("sync", &[]);
+    assert_eq!((code, &report["counts"]["created"]), (0, &json!(3)), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nobody_to_ask_what_stands_against_it_ends_it() {
+    let world = World::of(3).await;
+    let stranger = world.path("stranger.pem");
+    let stranger = stranger.to_str().unwrap();
+    for (changed, expected, words) in [
+        (("--org-url", ""), 2, "answer it with --org-url"),
+        (("--client-id", ""), 2, "answer it with --client-id"),
+        (("--client-id", "0oa1"), 2, "20 letters and digits"),
+        (("--teleport-address", ""), 2, "answer it with --teleport-address"),
+        (("--teleport-identity", "/nowhere/identity"), 2, "/nowhere/identity"),
+        // Made there, and shown; Okta does not know it.
+        (("--okta-key", stranger), 1, "PUBLIC KEYS > Add key"),
+        (("--role", "okta-nobody"), 1, "okta-nobody"),
+        (("--connector", "another"), 0, "Teleport has no SAML connector another"),
+    ] {
+        let (code, out, err) = unattended(&world, &[changed]);
+        assert_eq!(code, expected, "{changed:?}: {out} {err}");
+        assert!(err.contains(words), "{changed:?}: {words:?} not in {err}");
+        assert_eq!(world.path("out/acme.yaml").exists(), expected == 0, "{changed:?}");
+        assert!(!err.contains("PRIVATE KEY"), "P16: {err}");
+    }
+    assert!(std::fs::read_to_string(stranger).unwrap().contains("PRIVATE KEY"), "the key that was made is kept");
+    assert_eq!(world.writes().await, 0);
+}
