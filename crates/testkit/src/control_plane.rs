@@ -9,9 +9,11 @@
 //! `ServiceAccount`s or runs pods ([`crate::PodRunner`] runs those of Deployments).
 
 mod access;
+mod audit;
 mod build;
 mod credentials;
 mod error;
+mod etcd;
 mod folder;
 pub(crate) mod log;
 mod programs;
@@ -22,6 +24,7 @@ mod shared;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use audit::Request;
 pub use error::ControlPlaneError;
 pub use programs::Environment;
 pub use progress::Progress;
@@ -62,10 +65,12 @@ impl Default for Options {
 pub struct ControlPlane {
     // In the order of their end: first the processes, then what they use.
     guardian: Guardian,
-    _api_server: Server,
-    _etcd: Server,
+    api_server: Server,
+    etcd: Server,
+    programs: Programs,
+    ports: (u16, u16),
     access: Access,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl ControlPlane {
@@ -104,7 +109,41 @@ impl ControlPlane {
         let mut api_server = server::start_api_server(programs, ports, &credentials, &folder, &mut guardian)?;
         let access = Access::new(ports.1, credentials, folder.path())?;
         wait_until_ready(&access, ready_within, [&mut etcd, &mut api_server])?;
-        Ok(Self { guardian, _api_server: api_server, _etcd: etcd, access, _folder: folder })
+        Ok(Self { guardian, api_server, etcd, programs: programs.clone(), ports, access, folder })
+    }
+
+    /// Kills the API server; etcd keeps what it was told. [`Self::start_api_server`] brings it back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn stop_api_server(&mut self) -> Result<(), ControlPlaneError> {
+        self.api_server.kill()
+    }
+
+    /// Starts the API server again, under the same address, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready in time.
+    pub async fn start_api_server(&mut self, within: Duration) -> Result<(), ControlPlaneError> {
+        let (programs, ports, credentials) = (&self.programs, self.ports, self.access.credentials());
+        self.api_server = server::start_api_server(programs, ports, credentials, &self.folder, &mut self.guardian)?;
+        until_ready(&self.access, within, [&mut self.etcd, &mut self.api_server]).await
+    }
+
+    /// Has etcd forget every version but the newest of each object, as it does by itself after some minutes: a watch from
+    /// an older version is answered `410 Gone` from now on, unless the API server still remembers it.
+    ///
+    /// # Errors
+    /// When etcd does not answer.
+    pub async fn compact_etcd(&self) -> Result<(), ControlPlaneError> {
+        etcd::compact(self.ports.0, self.access.credentials()).await
+    }
+
+    /// Every request of the `ServiceAccount` `name` that has been answered by now (a watch: that has begun).
+    #[must_use]
+    pub fn requests_of(&self, namespace: &str, name: &str) -> Vec<Request> {
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        audit::read(&self.folder.file(server::AUDIT_LOG), &user)
     }
 
     /// Stops the servers and removes their folder; returns when that is done. Dropping does the same.
@@ -192,28 +231,31 @@ impl ControlPlane {
     }
 }
 
-/// Looks at `/readyz` until it says so, a server ends, or the time is up.
+/// [`until_ready`] for callers without a runtime.
 fn wait_until_ready(access: &Access, within: Duration, servers: [&mut Server; 2]) -> Result<(), ControlPlaneError> {
-    let [etcd, api_server] = servers;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ControlPlaneError::system("starting a runtime to wait in"))?;
-    runtime.block_on(async {
-        let deadline = Instant::now() + within;
-        loop {
-            let answer = access.is_ready().await;
-            etcd.still_runs()?;
-            api_server.still_runs()?;
-            match answer {
-                Ok(()) => return Ok(()),
-                Err(last) if Instant::now() >= deadline => {
-                    return Err(ControlPlaneError::NotReady { within, last, log: api_server.log() });
-                }
-                Err(_) => tokio::time::sleep(READY_POLL).await,
+    runtime.block_on(until_ready(access, within, servers))
+}
+
+/// Looks at `/readyz` until it says so, a server ends, or the time is up.
+async fn until_ready(access: &Access, within: Duration, servers: [&mut Server; 2]) -> Result<(), ControlPlaneError> {
+    let [etcd, api_server] = servers;
+    let deadline = Instant::now() + within;
+    loop {
+        let answer = access.is_ready().await;
+        etcd.still_runs()?;
+        api_server.still_runs()?;
+        match answer {
+            Ok(()) => return Ok(()),
+            Err(last) if Instant::now() >= deadline => {
+                return Err(ControlPlaneError::NotReady { within, last, log: api_server.log() });
             }
+            Err(_) => tokio::time::sleep(READY_POLL).await,
         }
-    })
+    }
 }
 
 /// Runs blocking work on a thread that no runtime waits for; nothing if it panicked.

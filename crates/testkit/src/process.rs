@@ -158,12 +158,6 @@ pub struct Process {
 }
 
 impl Process {
-    /// Its process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The binary.
     #[must_use]
     pub fn program(&self) -> &Path {
@@ -174,6 +168,12 @@ impl Process {
     #[must_use]
     pub fn lines(&self) -> Vec<(Stream, String)> {
         locked(&self.lines).clone()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// All lines so far as one text.

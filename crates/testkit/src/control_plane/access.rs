@@ -51,6 +51,10 @@ impl Access {
         &self.url
     }
 
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     pub(crate) fn ca_file(&self) -> &Path {
         &self.credentials.ca_file
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::ControlPlaneError;
+use super::audit;
 use super::credentials::Credentials;
 use super::folder::Folder;
 use super::log::last_lines;
@@ -14,6 +15,9 @@ use crate::guardian::Guardian;
 
 /// The issuer of `ServiceAccount` tokens, as kubeadm names it.
 pub const SERVICE_ACCOUNT_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// Name of the audit log in the folder of the control plane.
+pub(crate) const AUDIT_LOG: &str = "audit.log";
 
 /// A running server.
 #[derive(Debug)]
@@ -32,7 +36,9 @@ impl Server {
     ) -> Result<Self, ControlPlaneError> {
         let log_file = folder.file(&format!("{name}.log"));
         let system = |doing: &str| ControlPlaneError::system(format!("{doing} {name}"));
-        let log = File::create(&log_file).map_err(system("making the log file of"))?;
+        // Appended to: a server that is started again keeps what it said before.
+        let log =
+            File::options().create(true).append(true).open(&log_file).map_err(system("making the log file of"))?;
         // An empty environment: etcd takes any flag from ETCD_*, and both would use a proxy.
         command.env_clear().stdin(Stdio::null()).stderr(log.try_clone().map_err(system("sharing the log file of"))?);
         let child = guardian.spawn(command.stdout(log)).map_err(system("starting"))?;
@@ -46,6 +52,12 @@ impl Server {
             Ok(None) => Ok(()),
             Err(error) => Err(ControlPlaneError::system(format!("looking after {}", self.name))(error)),
         }
+    }
+
+    /// Kills it and waits for its end.
+    pub(crate) fn kill(&mut self) -> Result<(), ControlPlaneError> {
+        let ended = self.child.kill().and_then(|()| self.child.wait());
+        ended.map(drop).map_err(ControlPlaneError::system(format!("ending {}", self.name)))
     }
 
     /// The last lines of its log.
@@ -127,6 +139,13 @@ pub(crate) fn start_api_server(
         ("--token-auth-file", &credentials.token_file),
     ];
     for (flag, file) in files {
+        command.arg(flag).arg(file);
+    }
+    let (policy, log) = (folder.file("audit-policy.yaml"), folder.file(AUDIT_LOG));
+    audit::write_policy(&policy)?;
+    // Written before the answer is, so that whoever has an answer finds the request in the log.
+    command.arg("--audit-log-mode=blocking");
+    for (flag, file) in [("--audit-policy-file", &policy), ("--audit-log-path", &log)] {
         command.arg(flag).arg(file);
     }
     Server::start("kube-apiserver", &mut command, folder, guardian)
