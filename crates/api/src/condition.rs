@@ -18,8 +18,22 @@ pub const OKTA_READY: &str = "OktaReady";
 pub const TELEPORT_READY: &str = "TeleportReady";
 /// Removals wait for approval. There only while True.
 pub const REMOVALS_HELD: &str = "RemovalsHeld";
+/// Users had been rewritten by somebody else (a login, an administrator) and were put right. There only while True.
+pub const DRIFT_SEEN: &str = "DriftSeen";
 /// Something is not an error but worth knowing. There only while True.
 pub const WARNING: &str = "Warning";
+
+/// Every type, with what True means.
+pub const TYPES: [(&str, &str); 8] = [
+    (READY, "the last pass did all that could be done"),
+    (RECONCILING, "work goes on, or a failure is tried again by itself; there only while True"),
+    (STALLED, "a person has to mend something; there only while True"),
+    (OKTA_READY, "Okta could be read in the last pass"),
+    (TELEPORT_READY, "Teleport could be reached and used in the last pass"),
+    (REMOVALS_HELD, "removals wait for approval, see pendingPlan; there only while True"),
+    (DRIFT_SEEN, "the last pass put users right that somebody else had rewritten; there only while True"),
+    (WARNING, "something is not an error but worth knowing; there only while True"),
+];
 
 /// Longest message of a condition, in bytes (the API allows 32 768; a person reads less).
 pub const MESSAGE_LIMIT: usize = 1024;

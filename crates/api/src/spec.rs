@@ -168,7 +168,8 @@ pub enum FastPath {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret, in the namespace of this resource.
-    #[schemars(length(min = 1, max = 253))]
+    // Nothing but a name: it becomes part of a path, where a slash would lead somewhere else.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
     pub name: String,
     /// Key within the Secret's data.
     #[schemars(length(min = 1, max = 253))]

@@ -15,11 +15,12 @@ pub const MAX_SAMPLE: usize = 20;
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OktaUserSyncStatus {
-    /// Ready, Reconciling, Stalled, OktaReady, TeleportReady, RemovalsHeld, Warning.
+    /// Ready, Reconciling, Stalled, OktaReady, TeleportReady, RemovalsHeld, DriftSeen, Warning.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// Generation of the specification that this status speaks of.
+    /// Generation of the specification that this status speaks of; -1 until the operator has seen the resource, so that
+    /// nobody takes a resource for healthy that nobody has looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 

@@ -160,6 +160,13 @@ fn next_wait(context: &Context, object: &OktaUserSync, record: &mut Record, endi
         return pace::jittered(interval, id);
     }
     record.failures = record.failures.saturating_add(1);
+    if let Ending::Refused(failure) = ending
+        && !failure.class.retry()
+    {
+        // What stands in the way lies in the specification or in what it refers to. Both are watched, so looking again
+        // and again would only cost; the interval is for a change that was missed.
+        return pace::jittered(interval, id);
+    }
     let mut backoff = context.backoff;
     if ending.cause().is_none() {
         // The pass itself is well; single people are not. Reading everybody every two minutes would not help them.

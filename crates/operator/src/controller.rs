@@ -8,36 +8,60 @@ use std::{
 };
 
 use api::{OktaUserSync, names};
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future, stream};
-use k8s_openapi::api::core::v1::Secret;
+use futures::{FutureExt as _, Stream, StreamExt as _, future, stream};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
-    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt as _, applier,
-        controller::{Config, ReconcileRequest, trigger_self, trigger_with},
+        controller::{Config, ReconcileRequest, trigger_self},
         reflector::{self, ObjectRef},
         watcher,
     },
 };
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::{
     http::{Readiness, Role},
     reconcile::{Context, Guarded, ReconcileError, after_error, reconcile},
+    references::{Reference, Watches, references},
 };
 
 /// Name of the obstacle in [`Readiness`] while the watch is broken.
 const OBSTACLE: &str = "watch";
 
-/// Where resources (and their Secrets) are watched.
+/// Where resources are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// In every namespace.
     Cluster,
     /// In one.
     Namespace(String),
+}
+
+/// Which resources this process serves: its shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Where.
+    pub reach: Reach,
+    /// Those with these labels only, as `kubectl --selector` writes it.
+    pub selector: Option<String>,
+}
+
+impl Shard {
+    /// Name of the Lease of this shard: `base` for the process that serves everything; else with a suffix made from
+    /// what is served, so that no two shards ever wait for each other.
+    #[must_use]
+    pub fn lease(&self, base: &str) -> String {
+        if self.reach == Reach::Cluster && self.selector.is_none() {
+            return base.to_owned();
+        }
+        let digest = Sha256::digest(format!("{:?}", (&self.reach, &self.selector)).as_bytes());
+        let suffix = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        format!("{base}-{suffix:08x}")
+    }
 }
 
 impl Reach {
@@ -56,8 +80,8 @@ impl Reach {
 pub struct Controller {
     /// What runs it.
     pub client: Client,
-    /// Where.
-    pub reach: Reach,
+    /// Which resources.
+    pub shard: Shard,
     /// How many resources are worked on at once; 0: without bound.
     pub concurrency: u16,
     /// Told how the watch is.
@@ -75,9 +99,11 @@ impl Controller {
         let store = context.watched.clone();
         let stop = context.stop.clone();
         let config = Config::default().concurrency(self.concurrency);
+        let (told, written) = unbounded_channel();
+        let watches = Watches::new(self.client.clone(), told);
         let queue = stream::select(
-            resources(&self.client, &self.reach, self.writer, context.clone(), self.readiness),
-            secrets(&self.client, &self.reach, context.clone()),
+            resources(&self.client, &self.shard, self.writer, context.clone(), self.readiness, watches),
+            referring(written, context.clone()),
         )
         .take_until(stop.cancelled_owned());
         let look = |object, context| on_own_task(reconcile(object, context));
@@ -97,16 +123,21 @@ impl Controller {
 /// Requests for resources that were written in a way that matters.
 fn resources(
     client: &Client,
-    reach: &Reach,
+    shard: &Shard,
     writer: reflector::store::Writer<Guarded>,
     context: Arc<Context>,
     readiness: Readiness,
+    mut named: Watches,
 ) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send + use<> {
-    let watched = watcher(reach.api::<Guarded>(client), watcher::Config::default())
+    let config = watcher::Config { label_selector: shard.selector.clone(), ..watcher::Config::default() };
+    let watched = watcher(shard.reach.api::<Guarded>(client), config)
         .modify(|object| drop(object.meta_mut().managed_fields.take()))
         .default_backoff()
         .reflect(writer)
-        .inspect(move |event| observe(event, &context, &readiness))
+        .inspect(move |event| {
+            follow(event, &context, &mut named);
+            observe(event, &context, &readiness);
+        })
         .applied_objects()
         .predicate_filter(fingerprint, kube::runtime::PredicateConfig::default());
     trigger_self(watched, ())
@@ -149,42 +180,44 @@ fn fingerprint(object: &Guarded) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Requests for resources that refer to a Secret that was written, made or deleted. Only metadata travels.
-fn secrets(
-    client: &Client,
-    reach: &Reach,
-    context: Arc<Context>,
-) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send + use<> {
-    let touched = watcher(reach.api::<PartialObjectMeta<Secret>>(client), watcher::Config::default())
-        .default_backoff()
-        .touched_objects()
-        .inspect_err(|error| warn!("the watch of Secrets is broken and is tried again: {error}"))
-        // Without it, a changed Secret is seen at the next pass; no reason to hold anything up.
-        .filter(|event| future::ready(event.is_ok()));
-    trigger_with(touched, move |secret: PartialObjectMeta<Secret>| referring(&context, &secret.metadata))
+/// Keeps the watches of what resources refer to in step with the resources.
+fn follow(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Context, watches: &mut Watches) {
+    match event {
+        Ok(watcher::Event::Apply(guarded) | watcher::Event::InitApply(guarded)) => {
+            // One that cannot be decoded is left alone, and so is what it may refer to.
+            let wanted = guarded.0.as_ref().map(references).unwrap_or_default();
+            watches.follow(guarded.meta().uid.as_deref().unwrap_or_default(), wanted);
+        }
+        Ok(watcher::Event::Delete(guarded)) => watches.forget(guarded.meta().uid.as_deref().unwrap_or_default()),
+        Ok(watcher::Event::InitDone) => {
+            watches.keep(&context.watched.state().iter().filter_map(|object| object.uid()).collect());
+        }
+        Ok(watcher::Event::Init) | Err(_) => {}
+    }
 }
 
-/// Resources that refer to this Secret; each is marked, so that its reconcile looks at the content.
-fn referring(context: &Context, secret: &kube::api::ObjectMeta) -> Vec<ObjectRef<Guarded>> {
-    let (namespace, name) = (secret.namespace.as_deref(), secret.name.as_deref().unwrap_or_default());
-    let refers = |object: &OktaUserSync| {
-        let spec = &object.spec;
-        object.metadata.namespace.as_deref() == namespace
-            && [&spec.okta.private_key_secret_ref, &spec.teleport.identity_secret_ref]
-                .into_iter()
-                .flatten()
-                .any(|reference| reference.name == name)
-    };
-    let found = context.watched.state_filter(|guarded| guarded.0.as_ref().is_ok_and(refers));
-    found
-        .iter()
-        .filter_map(|guarded| guarded.0.as_ref().ok())
-        .map(|object| {
-            context.records.touch(&object.uid().unwrap_or_default());
-            debug!(name = object.name_any(), secret = name, "a Secret was written");
-            ObjectRef::new(&object.name_any()).within(namespace.unwrap_or_default())
-        })
-        .collect()
+/// Requests for resources that refer to an object that was made, written or deleted; each is marked, so that its
+/// reconcile looks at the content.
+fn referring(
+    mut written: UnboundedReceiver<Reference>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send {
+    let written = stream::poll_fn(move |task| written.poll_recv(task));
+    written.flat_map(move |reference| {
+        let refers = |object: &OktaUserSync| references(object).contains(&reference);
+        let found = context.watched.state_filter(|guarded| guarded.0.as_ref().is_ok_and(refers));
+        let requests: Vec<_> = found
+            .iter()
+            .filter_map(|guarded| guarded.0.as_ref().ok())
+            .map(|object| {
+                context.records.touch(&object.uid().unwrap_or_default());
+                debug!(name = object.name_any(), ?reference, "something that it refers to was written");
+                let named = ObjectRef::new(&object.name_any()).within(&reference.namespace);
+                Ok(ReconcileRequest::from(named))
+            })
+            .collect();
+        stream::iter(requests)
+    })
 }
 
 /// Runs a reconcile on a task of its own, so that one that computes holds up no other. Dropped, it is aborted.
@@ -197,3 +230,31 @@ fn on_own_task<T: Send + 'static>(
 
 /// How long the ends of reconciles are waited for after a stop.
 pub const GRACE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_a_lease_of_its_own() {
+        let shard = |reach: Reach, selector: Option<&str>| Shard { reach, selector: selector.map(str::to_owned) };
+        let namespace = || Reach::Namespace("home".into());
+        let names = [
+            shard(Reach::Cluster, None),
+            shard(Reach::Cluster, Some("shard=a")),
+            shard(Reach::Cluster, Some("shard=b")),
+            shard(namespace(), None),
+            shard(namespace(), Some("shard=a")),
+        ]
+        .map(|shard| shard.lease("okta-user-sync"));
+        assert_eq!(names[0], "okta-user-sync");
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+        assert_eq!(
+            shard(namespace(), None).lease("x"),
+            shard(namespace(), None).lease("x"),
+            "the same after a restart"
+        );
+        assert!(names.iter().all(|name| name.len() <= "okta-user-sync".len() + 9), "{names:?}");
+    }
+}

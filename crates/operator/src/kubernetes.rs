@@ -5,6 +5,10 @@ use std::{future::Future, time::Duration};
 /// Longest wait for an answer of the API server to one plain request.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a watch may be silent before its connection is taken for dead. The API server sends a bookmark about once a
+/// minute where nothing else happens.
+pub const SILENCE: Duration = Duration::from_secs(150);
+
 /// Why a call to the Kubernetes API did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -48,10 +52,11 @@ pub async fn within_limit<T>(call: impl Future<Output = kube::Result<T>>) -> Res
     }
 }
 
-/// `config` as this program uses it: without the client's own retries, which may hold a call back for many minutes;
-/// watches and passes have backoffs of their own.
+/// `config` as this program uses it: without the client's own retries, which may hold a call back for many minutes
+/// (watches and passes have backoffs of their own); and no connection is waited on that says nothing any more.
 #[must_use]
 pub fn tuned(mut config: kube::Config) -> kube::Config {
     config.default_retry = false;
+    config.read_timeout = Some(SILENCE);
     config
 }

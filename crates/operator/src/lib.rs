@@ -22,6 +22,7 @@ pub mod pace;
 pub mod rbac;
 pub mod reconcile;
 pub mod records;
+pub mod references;
 pub mod resolve;
 pub mod run;
 pub mod secrets;

@@ -12,8 +12,8 @@ pub fn rules() -> Vec<PolicyRule> {
         rule("usersync.dev", "oktausersyncs", &["get", "list", "patch", "watch"]),
         // The one status write of a pass (server-side apply).
         rule("usersync.dev", "oktausersyncs/status", &["patch"]),
-        // get: the key and the identity, by name, at the moment of use. list, watch: metadata only, so that a mended
-        // Secret starts a pass.
+        // get: the key and the identity, at the moment of use. list, watch: metadata only, so that a mended Secret starts
+        // a pass. Each of them by name (a field selector), so that resourceNames can be put to this rule.
         rule("", "secrets", &["get", "list", "watch"]),
         // patch: equal events are counted in one.
         rule("events.k8s.io", "events", &["create", "patch"]),

@@ -139,17 +139,23 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         return Ok(Action::await_change());
     }
     let secret_changed = secret_changed(context, object, record).await;
-    let known = Known { status: &previous, approval_seen: approval_seen(record), secret_changed };
+    let known =
+        Known { status: &previous, approval_seen: approval_seen(record), secret_changed, first_look: !record.passed };
     let Some(why) = trigger::due(object, known, Timestamp::now()) else {
         debug!(name = object.name_any(), "not due");
         return Ok(until_next(&previous));
     };
-    context.store.add_finalizer(object).await?;
+    // Each write names the version that it is made on, so it has to know of the ones before it.
+    let mut written = object.clone();
+    let object = &mut written;
+    if let Some(version) = context.store.add_finalizer(object).await? {
+        object.metadata.resource_version = Some(version);
+    }
     let mut previous = previous;
     if previous.observed_generation != Some(generation)
         && let Some(next) = status::begun(&previous, generation, Timestamp::now())
     {
-        context.store.write_status(object, &next).await?;
+        object.metadata.resource_version = context.store.write_status(object, &next).await?;
         record.status = Some(next.clone());
         previous = next;
     }
@@ -176,7 +182,7 @@ async fn publish(
     match context.store.write_status(object, &next).await {
         // The resource is gone, or another of the same name is there.
         Err(error) if error.is_not_found() => {}
-        other => other?,
+        other => drop(other?),
     }
     record.unwritten = false;
     let mut all = std::mem::take(&mut record.news);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    controller::{Controller, GRACE, Reach},
+    controller::{Controller, GRACE, Reach, Shard},
     definition,
     events::Announcer,
     http::{self, Readiness, Role},
@@ -30,7 +30,7 @@ use crate::{
 pub struct LeaderElection {
     /// Namespace of the Lease: the operator's own.
     pub namespace: String,
-    /// Name of the Lease.
+    /// Name of the Lease; that of a shard gets a suffix ([`Shard::lease`]).
     pub lease: String,
     /// The three times.
     pub times: Times,
@@ -43,6 +43,8 @@ pub struct Settings {
     pub kube: kube::Config,
     /// Where resources are watched.
     pub reach: Reach,
+    /// Only resources with these labels are served, as `kubectl --selector` writes it.
+    pub selector: Option<String>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes any.
     pub listen: SocketAddr,
     /// Name of this process among its replicas: the pod's name.
@@ -74,6 +76,7 @@ impl Settings {
         Self {
             kube,
             reach: Reach::Cluster,
+            selector: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             instance: "okta-user-sync".into(),
             leader_election: None,
@@ -86,6 +89,12 @@ impl Settings {
             events_show_names: false,
             version: env!("CARGO_PKG_VERSION").into(),
         }
+    }
+
+    /// What this process serves.
+    #[must_use]
+    pub fn shard(&self) -> Shard {
+        Shard { reach: self.reach.clone(), selector: self.selector.clone() }
     }
 }
 
@@ -217,7 +226,8 @@ impl Life {
             return Ok(());
         };
         self.readiness.role(Role::StandingBy);
-        let lease = KubeLease::new(self.client.clone(), &election.namespace, &election.lease);
+        let lease =
+            KubeLease::new(self.client.clone(), &election.namespace, &self.settings.shard().lease(&election.lease));
         let mut candidate = Election::new(lease, self.settings.instance.clone(), election.times);
         let claim = tokio::select! {
             claim = candidate.acquire() => claim,
@@ -259,7 +269,7 @@ impl Life {
         });
         let controller = Controller {
             client: self.client.clone(),
-            reach: settings.reach.clone(),
+            shard: settings.shard(),
             concurrency: settings.concurrency,
             readiness: self.readiness.clone(),
             context,

@@ -1,8 +1,9 @@
 //! From one status to the next, as a function over values.
 //!
 //! Conditions follow the Kubernetes API conventions and kstatus: `Ready` is always there; `Reconciling` (work goes on,
-//! or is tried again by itself), `Stalled` (a person has to mend something), `RemovalsHeld` and `Warning` are there only
-//! while True; `Reconciling` and `Stalled` never together, and neither beside `Ready=True`.
+//! or is tried again by itself), `Stalled` (a person has to mend something), `RemovalsHeld`, `DriftSeen` and `Warning` are
+//! there only while True; `Reconciling` and `Stalled` never together, and neither beside `Ready=True`. Every reason is
+//! one of [`api::reason`].
 //!
 //! | the pass | Ready | beside it |
 //! |---|---|---|
@@ -13,8 +14,9 @@
 //! | failed, and something must be mended | False, reason of the failure | Stalled, same reason |
 //! | is suspended | False `Suspended` | |
 //!
-//! A stalled resource is looked at again all the same: what has to be mended may lie in Okta or Teleport, which tell
-//! nobody.
+//! A stalled resource whose pass got as far as Okta or Teleport is looked at again all the same, after the backoff: what
+//! has to be mended may lie there, and they tell nobody. One whose pass could not begin waits for a change of what it
+//! refers to, which is watched.
 
 use api::{
     OktaUserSyncStatus, condition,
@@ -26,6 +28,8 @@ use engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+mod bounds;
 
 /// Reason of `Ready` while `spec.suspend` is true.
 pub const SUSPENDED: &str = "Suspended";
@@ -137,8 +141,10 @@ pub fn ended(previous: &OktaUserSyncStatus, ending: Ending<'_>, moment: Moment<'
     conditions.sides(ending);
     if let Ending::Report(report) = ending {
         conditions.held(report);
+        conditions.drift(report);
         conditions.warnings(report);
     }
+    bounds::keep(&mut next);
     next
 }
 
@@ -178,7 +184,7 @@ pub fn leaving(
 fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
     if let Some(run) = &mut next.last_run {
         run.okta_calls = i64::try_from(report.okta_calls).unwrap_or(i64::MAX);
-        run.read = condition::cut(&report.read.words(), 512);
+        run.read = report.read.words();
     }
     // A pass that read nobody has nothing to say about people: `0 users` while Okta is down would be false.
     if report.read != Read::NotBegun {
@@ -227,7 +233,8 @@ impl<'a> Writer<'a> {
     }
 
     fn set(&mut self, type_: &str, status: &str, reason: &str, message: &str) {
-        let mut made = condition::condition(type_, true, reason, message, self.generation, &self.now);
+        let message = bounds::tidy(message, condition::MESSAGE_LIMIT);
+        let mut made = condition::condition(type_, true, reason, &message, self.generation, &self.now);
         status.clone_into(&mut made.status);
         condition::set(self.conditions, made);
     }
@@ -293,6 +300,20 @@ impl<'a> Writer<'a> {
         self.set(condition::REMOVALS_HELD, "True", "BrakeApplied", &message);
     }
 
+    /// Whether users had to be put right that nobody's profile or specification had changed.
+    fn drift(&mut self, report: &Report) {
+        if report.read == Read::NotBegun {
+            return;
+        }
+        let drifted = report.counts.drifted;
+        if drifted == 0 {
+            return self.clear(condition::DRIFT_SEEN);
+        }
+        let message =
+            format!("{drifted} users had been rewritten by somebody else, such as a login, and were put right");
+        self.set(condition::DRIFT_SEEN, "True", "RewrittenByOthers", &message);
+    }
+
     fn warnings(&mut self, report: &Report) {
         let mut words = report.warnings.clone();
         if report.pending.is_none() {
@@ -334,8 +355,8 @@ fn problem(failure: &Failure) -> Problem {
     Problem {
         class: failure.class.as_str().to_owned(),
         user: String::new(),
-        message: condition::cut(&failure.message, 512),
-        remedy: condition::cut(&failure.remedy, 512),
+        message: failure.message.clone(),
+        remedy: failure.remedy.clone(),
     }
 }
 

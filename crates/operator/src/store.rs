@@ -35,9 +35,15 @@ impl Store {
     /// was made anew under the same name from getting the status (and with it the memory) of the former one. Where the
     /// version is an older one, it is read anew and the uid compared.
     ///
+    /// Answers the version after the write, for the next one.
+    ///
     /// # Errors
     /// The API server refused or did not answer; a conflict if the resource is another by now.
-    pub async fn write_status(&self, object: &OktaUserSync, status: &OktaUserSyncStatus) -> Result<(), ApiError> {
+    pub async fn write_status(
+        &self,
+        object: &OktaUserSync,
+        status: &OktaUserSyncStatus,
+    ) -> Result<Option<String>, ApiError> {
         let (api, name) = (self.api(object), object.name_any());
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let mut version = object.resource_version();
@@ -51,7 +57,7 @@ impl Store {
             });
             let refused = match within_limit(api.patch_status(&name, &params, &Patch::Apply(body))).await {
                 Err(error) if error.is_conflict() && tries < TRIES => error,
-                other => return other.map(drop),
+                other => return other.map(|written| written.resource_version()),
             };
             tries += 1;
             let now = within_limit(api.get_metadata(&name)).await?.metadata;
@@ -62,11 +68,12 @@ impl Store {
         }
     }
 
-    /// Adds our finalizer, unless it is there. Goes before the first write to Teleport.
+    /// Adds our finalizer, unless it is there. Goes before the first write to Teleport. Answers the version after the
+    /// write, if one was needed.
     ///
     /// # Errors
     /// The API server refused or did not answer; the resource is gone or being deleted.
-    pub async fn add_finalizer(&self, object: &OktaUserSync) -> Result<(), ApiError> {
+    pub async fn add_finalizer(&self, object: &OktaUserSync) -> Result<Option<String>, ApiError> {
         self.change_finalizers(object, |finalizers| {
             if finalizers.iter().any(|name| name == names::FINALIZER) {
                 return false;
@@ -89,7 +96,7 @@ impl Store {
         });
         match removed.await {
             Err(error) if error.is_not_found() => Ok(()),
-            other => other,
+            other => other.map(drop),
         }
     }
 
@@ -98,7 +105,7 @@ impl Store {
         &self,
         object: &OktaUserSync,
         change: impl Fn(&mut Vec<String>) -> bool,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<String>, ApiError> {
         let (api, name) = (self.api(object), object.name_any());
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.into()), ..PatchParams::default() };
         let mut tries = 0;
@@ -106,18 +113,18 @@ impl Store {
         loop {
             let mut finalizers = meta.finalizers.clone().unwrap_or_default();
             if !change(&mut finalizers) {
-                return Ok(());
+                return Ok(None);
             }
             let body = json!({ "metadata": {
                 "uid": object.uid(), "resourceVersion": meta.resource_version, "finalizers": finalizers,
             }});
             match within_limit(api.patch_metadata(&name, &params, &Patch::Merge(body))).await {
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
-                other => return other.map(drop),
+                other => return other.map(|written| written.metadata.resource_version),
             }
             meta = within_limit(api.get_metadata(&name)).await?.metadata;
             if meta.uid != object.metadata.uid {
-                return Ok(());
+                return Ok(None);
             }
         }
     }

@@ -13,7 +13,7 @@ pub enum Trigger {
     Requested,
     /// A plan was approved by annotation.
     Approval,
-    /// A Secret that the resource refers to has other content.
+    /// A Secret (or `ConfigMap`) that the resource refers to has other content.
     Secret,
     /// The interval, or the wait after a failure, is over.
     Time,
@@ -42,12 +42,15 @@ pub struct Known<'a> {
     pub approval_seen: Option<&'a str>,
     /// Whether the content of a referred Secret is another than in the last pass.
     pub secret_changed: bool,
+    /// Whether this process has not yet run a pass of it.
+    pub first_look: bool,
 }
 
 /// Why a pass is due at `now`, or `None` if it is not: then `status.nextRun` is the time to look again.
 ///
 /// A failing resource whose process has just started is not due earlier than its `nextRun` says either, so that a
-/// restart of the operator is no storm on Okta.
+/// restart of the operator is no storm on Okta. Only one whose last pass could not even begin is looked at: what stood
+/// in its way may have been a setting of the operator, and nobody is asked before it is gone.
 #[must_use]
 pub fn due(object: &OktaUserSync, known: Known<'_>, now: Timestamp) -> Option<Trigger> {
     let status = known.status;
@@ -63,13 +66,22 @@ pub fn due(object: &OktaUserSync, known: Known<'_>, now: Timestamp) -> Option<Tr
     if approval(object).is_some_and(|hash| approves(hash, known)) {
         return Some(Trigger::Approval);
     }
-    status.next_run.as_ref().is_none_or(|next| next.0 <= now).then_some(Trigger::Time)
+    let may_be_mended = known.first_look && could_not_begin(status);
+    (may_be_mended || status.next_run.as_ref().is_none_or(|next| next.0 <= now)).then_some(Trigger::Time)
 }
+
+/// Longest token that is told apart and kept in status, in bytes; an annotation may have 256 KiB.
+const TOKEN_LIMIT: usize = 256;
 
 /// The token of `reconcile.fluxcd.io/requestedAt`.
 #[must_use]
 pub fn requested(object: &OktaUserSync) -> Option<&str> {
-    object.annotations().get(names::REQUESTED_AT).map(String::as_str).filter(|token| !token.is_empty())
+    let token = object.annotations().get(names::REQUESTED_AT)?;
+    let mut end = token.len().min(TOKEN_LIMIT);
+    while !token.is_char_boundary(end) {
+        end -= 1;
+    }
+    Some(&token[..end]).filter(|token| !token.is_empty())
 }
 
 /// The plan hash that the annotation approves.
@@ -88,6 +100,15 @@ fn approves(hash: &str, known: Known<'_>) -> bool {
 
 fn was_suspended(status: &OktaUserSyncStatus) -> bool {
     condition::find(&status.conditions, condition::READY).is_some_and(|ready| ready.reason == crate::status::SUSPENDED)
+}
+
+/// The last pass ended before it asked anybody, and waits for a change.
+fn could_not_begin(status: &OktaUserSyncStatus) -> bool {
+    let asked = |type_| condition::find(&status.conditions, type_).is_some_and(|side| side.status == "True");
+    condition::find(&status.conditions, condition::STALLED).is_some()
+        && status.last_run.as_ref().is_some_and(|run| run.okta_calls == 0)
+        && !asked(condition::OKTA_READY)
+        && !asked(condition::TELEPORT_READY)
 }
 
 /// A pass was begun and never ended: the process was killed within it.
@@ -123,7 +144,7 @@ mod tests {
     }
 
     fn ask(object: &OktaUserSync, status: &OktaUserSyncStatus) -> Option<Trigger> {
-        let known = Known { status, approval_seen: None, secret_changed: false };
+        let known = Known { status, approval_seen: None, secret_changed: false, first_look: false };
         due(object, known, Timestamp::from_second(NOW).unwrap())
     }
 
@@ -168,6 +189,41 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_any_length_is_carried_out_once() {
+        let (mut object, mut status) = settled();
+        annotate(&mut object, names::REQUESTED_AT, &"é".repeat(100_000));
+        assert_eq!(ask(&object, &status), Some(Trigger::Requested));
+        status.last_handled_reconcile_at = requested(&object).map(str::to_owned);
+        assert_eq!(ask(&object, &status), None);
+        assert!(status.last_handled_reconcile_at.is_some_and(|token| token.len() <= TOKEN_LIMIT));
+    }
+
+    #[test]
+    fn one_that_could_not_begin_is_looked_at_once_by_each_process() {
+        let (object, mut status) = settled();
+        let moment = at(NOW - 60);
+        status.conditions = vec![
+            condition(condition::READY, false, "RoleAboveCeiling", "", 2, &moment),
+            condition(condition::STALLED, true, "RoleAboveCeiling", "", 2, &moment),
+        ];
+        status.last_run = Some(api::status::LastRun {
+            id: "1".into(),
+            started: moment,
+            duration: "0.0s".into(),
+            okta_calls: 0,
+            result: "Refused".into(),
+            read: "not begun".into(),
+        });
+        let look = |status: &OktaUserSyncStatus, first_look| {
+            let known = Known { status, approval_seen: None, secret_changed: false, first_look };
+            due(&object, known, Timestamp::from_second(NOW).unwrap())
+        };
+        assert_eq!((look(&status, true), look(&status, false)), (Some(Trigger::Time), None));
+        status.last_run.as_mut().unwrap().okta_calls = 1;
+        assert_eq!(look(&status, true), None, "a restart is no storm on Okta");
+    }
+
+    #[test]
     fn an_approval_is_looked_at_once() {
         let (mut object, mut status) = settled();
         annotate(&mut object, names::APPROVE_PLAN, "sha256:1");
@@ -182,7 +238,7 @@ mod tests {
             approval: None,
         });
         assert_eq!(ask(&object, &status), Some(Trigger::Approval));
-        let seen = Known { status: &status, approval_seen: Some("sha256:1"), secret_changed: false };
+        let seen = Known { status: &status, approval_seen: Some("sha256:1"), secret_changed: false, first_look: false };
         assert_eq!(due(&object, seen, Timestamp::from_second(NOW).unwrap()), None, "the last pass has judged it");
         let other = Known { approval_seen: Some("sha256:0"), ..seen };
         assert_eq!(due(&object, other, Timestamp::from_second(NOW).unwrap()), Some(Trigger::Approval));
@@ -191,7 +247,7 @@ mod tests {
     #[test]
     fn a_secret_with_new_content_is_due_at_once() {
         let (object, status) = settled();
-        let known = Known { status: &status, approval_seen: None, secret_changed: true };
+        let known = Known { status: &status, approval_seen: None, secret_changed: true, first_look: false };
         assert_eq!(due(&object, known, Timestamp::from_second(NOW).unwrap()), Some(Trigger::Secret));
     }
 }

@@ -24,6 +24,9 @@ Examples:
   From a terminal, against the current context, for one namespace:
     okta-user-sync operator --no-leader-election --watch-namespace acme --listen 127.0.0.1:8080
 
+  One of two shards, each with a Lease of its own:
+    okta-user-sync operator --watch-label-selector shard=a
+
   Two roles may be given to people, and all that begin with okta-:
     okta-user-sync operator --allowed-role staff --allowed-role guest --allowed-role 'okta-*'
 
@@ -61,6 +64,10 @@ struct KubernetesArguments {
     /// Serve the resources of this namespace alone [default: of all].
     #[arg(long, value_name = "NAMESPACE", env = "OKTA_USER_SYNC_WATCH_NAMESPACE")]
     watch_namespace: Option<String>,
+    /// Serve resources with these labels alone, such as shard=a, to share hundreds of them between several operators.
+    /// Let every resource match one operator and no more [default: whatever their labels].
+    #[arg(long, value_name = "SELECTOR", env = "OKTA_USER_SYNC_WATCH_LABEL_SELECTOR")]
+    watch_label_selector: Option<String>,
     /// Resources worked on at the same time.
     #[arg(
         long,
@@ -81,7 +88,8 @@ struct ElectionArguments {
     /// Namespace of the Lease: the operator's own [default: that of the pod, or of the kubeconfig].
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE")]
     namespace: Option<String>,
-    /// Name of the Lease.
+    /// Name of the Lease. With --watch-namespace or --watch-label-selector a suffix made from them is added, so that each
+    /// shard has its own.
     #[arg(long, value_name = "NAME", env = "OKTA_USER_SYNC_LEASE", default_value = "okta-user-sync")]
     lease: String,
     /// Name of this process among its replicas [default: a random one].
@@ -151,6 +159,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
     }
     Ok(Settings {
         reach: kubernetes.watch_namespace.map_or(Reach::Cluster, Reach::Namespace),
+        selector: kubernetes.watch_label_selector.filter(|selector| !selector.trim().is_empty()),
         listen,
         instance: election.instance.unwrap_or_else(|| format!("okta-user-sync-{}", uuid::Uuid::new_v4().simple())),
         leader_election: (!election.no_leader_election).then_some(LeaderElection {

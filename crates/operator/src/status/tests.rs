@@ -247,6 +247,68 @@ fn errors_are_bounded_and_the_failure_of_the_pass_comes_first() {
 }
 
 #[test]
+fn drift_is_seen_until_a_pass_finds_none() {
+    let mut life = Life::begin();
+    let mut drifted = report(Outcome::Succeeded);
+    drifted.counts.drifted = 3;
+    assert_eq!(life.pass(Ending::Report(&drifted)), Status::Current);
+    assert_eq!(life.find(condition::DRIFT_SEEN), Some(("True", "RewrittenByOthers")));
+    let unread = Report { read: Read::NotBegun, ..report(Outcome::Refused) };
+    life.pass(Ending::Report(&unread));
+    assert!(life.find(condition::DRIFT_SEEN).is_some(), "a pass that read nobody has nothing to say about it");
+    life.pass(Ending::Report(&report(Outcome::Succeeded)));
+    assert_eq!(life.find(condition::DRIFT_SEEN), None);
+}
+
+/// 100 000 people with conflicts, removals held, and every text as long and as bad as it can be.
+#[test]
+fn a_status_stays_below_64_kib_whatever_the_texts_are() {
+    for text in ["x", "é", "\u{1}", "\"", "\\", "\n", "😀"].map(|piece| piece.repeat(100_000)) {
+        let mut worst = report(Outcome::Held);
+        worst.problem_count = 100_000;
+        worst.problems = (0..1000)
+            .map(|_| Problem {
+                class: "Configuration".into(),
+                user: text.clone(),
+                message: text.clone(),
+                remedy: text.clone(),
+            })
+            .collect();
+        worst.warnings = vec![text.clone(); 3];
+        worst.counts.drifted = i64::MAX;
+        worst.approval = Some(text.clone());
+        worst.pending = Some(api::status::PendingPlan {
+            hash: format!("sha256:{}", "0".repeat(64)),
+            reason: text.clone(),
+            removals: i64::MAX,
+            sample: vec![text.clone(); 1000],
+            held_since: Time(at(NOW)),
+            expires: Time(at(NOW + 3600)),
+            approval: Some(text.clone()),
+        });
+        worst.memory.removals =
+            (0..60).map(|minute| api::status::RemovalTally { minute: i64::MAX - minute, count: i64::MAX }).collect();
+        let organisation = worst.organisation.as_mut().unwrap();
+        organisation.id.clone_from(&text);
+        organisation.app = Some(App { id: text.clone(), label: text.clone(), ..App::default() });
+        organisation.scopes = vec![text.clone(); 1000];
+        let cluster = worst.cluster.as_mut().unwrap();
+        (cluster.name, cluster.version) = (text.clone(), text.clone());
+
+        let mut life = Life::begin();
+        life.pass(Ending::Report(&worst));
+        let failed = Failure::new(Side::Okta, Class::Transient, "OktaUnavailable", text.clone(), text.clone());
+        worst.read = Read::Incomplete { page: usize::MAX, why: failed };
+        worst.outcome = Outcome::Partial;
+        life.pass(Ending::Report(&worst));
+        let size = serde_json::to_vec(&life.status).unwrap().len();
+        assert!(size < 64 * 1024, "{size} bytes of {:?}", text.chars().next());
+        assert_eq!(life.status.pending_plan.as_ref().unwrap().sample.len(), 20);
+        assert_eq!(life.status.errors.len(), MAX_ERRORS);
+    }
+}
+
+#[test]
 fn times_are_shown_as_people_write_them() {
     assert_eq!(hours(SignedDuration::from_hours(31)), "31h");
     assert_eq!(hours(SignedDuration::from_mins(31 * 60 + 30)), "31h30m");
