@@ -30,6 +30,8 @@ fn everything() -> Value {
         "teleportAddress": "teleport.example.com:443",
         "teleportJoin": { "token": "operator", "cluster": "teleport.example.com", "tokenSeconds": 1800, "caPins": [format!("sha256:{}", "b".repeat(64))] },
         "watchLabelSelector": "shard in (a, b)",
+        "rbac": { "secretNames": ["okta-key", "teleport-identity"] },
+        "admission": { "action": "Warn", "secretNames": ["okta-*", "teleport-identity"], "namespaces": ["people", "identity"] },
         "journal": { "enabled": true }, "events": { "showNames": true },
         "allowedRoles": ["okta-requester", "staff-*"],
         "oktaCAFrom": { "configMap": "company-ca", "key": "bundle.pem" },
