@@ -20,7 +20,7 @@ use operator::{Operator, Settings, controller::Reach, pace::Backoff, resolve::De
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
-use testkit::{Status, check_settled, eventually, kstatus};
+use testkit::{Status, Witness, check_settled, eventually, kstatus};
 use tokio_util::sync::CancellationToken;
 
 const OPERATOR: &str = "okta-user-sync";
@@ -37,6 +37,8 @@ pub struct House {
     pub client: Client,
     /// The namespace of everything.
     pub namespace: String,
+    /// Sees every version of the resource.
+    pub witness: Witness,
     requests: u32,
     stop: CancellationToken,
 }
@@ -44,6 +46,11 @@ pub struct House {
 impl Drop for House {
     fn drop(&mut self) {
         self.stop.cancel();
+        if std::thread::panicking() {
+            return;
+        }
+        let violations = self.witness.violations();
+        assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
 }
 
@@ -58,7 +65,10 @@ impl House {
         let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
         let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport_sim::Options::default() };
         let teleport = TeleportSim::start(options).await.unwrap();
-        let house = Self { okta, teleport, client, namespace, requests: 0, stop: CancellationToken::new() };
+        crate::ground::install_definition(&client).await;
+        let witness =
+            Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
+        let house = Self { okta, teleport, client, namespace, witness, requests: 0, stop: CancellationToken::new() };
         house.install().await;
         let token = control_plane.service_account_token(&house.namespace, OPERATOR, &[]).await.unwrap();
         let mut kube = control_plane.config();
@@ -157,9 +167,14 @@ impl House {
         })
     }
 
+    /// Deletes the resource, if there is one; it may take a while to go.
+    pub async fn begin_removal(&self) {
+        let _ = self.api::<OktaUserSync>().delete(RESOURCE, &DeleteParams::default()).await;
+    }
+
     /// Deletes the resource, if there is one, and waits until it has gone.
     pub async fn remove(&self) {
-        let _ = self.api::<OktaUserSync>().delete(RESOURCE, &DeleteParams::default()).await;
+        self.begin_removal().await;
         let gone = async || self.resource().await.map_or(Ok(()), |_| Err("still there"));
         eventually(WITHIN, "the former resource to be gone", gone).await.unwrap();
     }
@@ -195,7 +210,7 @@ impl House {
     pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         eventually(WITHIN, what, async || {
             let Some(resource) = self.resource().await else { return Err("there is no resource".to_owned()) };
-            if resource["status"]["conditions"].is_array() {
+            if resource["status"]["conditions"].as_array().is_some_and(|all| !all.is_empty()) {
                 let broken = testkit::check_conditions(&resource);
                 assert!(broken.is_empty(), "{broken:?}\n{resource:#}");
             }
@@ -221,11 +236,11 @@ pub fn condition(resource: &Value, type_: &str) -> Value {
     all.and_then(|all| all.iter().find(|condition| condition["type"] == type_)).cloned().unwrap_or_default()
 }
 
-fn of<K: DeserializeOwned>(object: &Value) -> K {
+pub(crate) fn of<K: DeserializeOwned>(object: &Value) -> K {
     serde_json::from_value(object.clone()).unwrap()
 }
 
-async fn apply<K>(api: &Api<K>, name: &str, object: &K)
+pub(crate) async fn apply<K>(api: &Api<K>, name: &str, object: &K)
 where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {

@@ -1,16 +1,21 @@
 //! What suites that cross crates stand on: a [`Stage`] (both simulators, both clients, passes of the engine between them) and a
-//! [`House`] (the operator itself, over a real API server, between both simulators), and the [`chart`] as helm renders it.
+//! [`House`] (the operator itself, over a real API server, between both simulators), and the [`chart`] as helm renders it. A
+//! [`Ground`] is the API server's part of a house alone, and a [`Replica`] the operator as a process of its own.
 //!
 //! Everything here may fail only because of this machine, so it says what it expected and stops.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod chart;
+pub mod ground;
 mod house;
+pub mod replica;
 mod stage;
 
 use std::path::PathBuf;
 
+pub use ground::Ground;
 pub use house::{House, condition};
+pub use replica::Replica;
 pub use stage::Stage;
 
 /// A folder beside the repository that holds real recorded answers; `None`, with a word on why, where it is missing.

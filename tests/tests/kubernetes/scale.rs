@@ -1,0 +1,118 @@
+//! Hundreds of resources at once, and what they cost while nothing happens.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt as _, stream};
+use suites::{Ground, Replica, condition, ground::SOON};
+use testkit::{control_plane::Request, eventually};
+
+use crate::refers_to;
+
+/// How many.
+const RESOURCES: usize = 500;
+/// How long nothing happens. Whatever polls does so within this time.
+const IDLE: Duration = Duration::from_secs(15);
+/// Leader election as in the product.
+const RETRY: u64 = 2;
+
+fn name(n: usize) -> String {
+    format!("resource-{n:03}")
+}
+
+/// Processor time of a process so far, in seconds.
+fn processor(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    // User and system time, in ticks of a hundredth of a second (USER_HZ is 100 on every Linux that Rust runs on).
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
+}
+
+/// Resident memory of a process, in MiB.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// Requests by verb and resource.
+fn counted(requests: &[Request]) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for request in requests {
+        *counted.entry(format!("{} {}", request.verb, request.resource)).or_default() += 1;
+    }
+    counted
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_resources_are_all_served_and_cost_nothing_while_nothing_happens() {
+    let ground = Ground::own("scale").await;
+    let replica = Replica::start(&ground, ground.control_plane().port(), &["--instance=only"]).await;
+    replica.is("leading").await;
+    let began = std::time::Instant::now();
+    // Each with a Secret of its own, and one that they share.
+    let made = stream::iter(0..RESOURCES).for_each_concurrent(8, |n| {
+        let ground = &ground;
+        async move { ground.put(&name(n), &refers_to(&format!("key-{n:03}"), "identity")).await }
+    });
+    made.await;
+    let all = ground.resources();
+    eventually(4 * SOON, "a word on each of them", async || {
+        let all = all.list(&kube::api::ListParams::default()).await.map_err(|error| error.to_string())?;
+        let spoken = all.items.iter().filter(|object| {
+            let object = serde_json::to_value(object).unwrap();
+            condition(&object, "Ready")["reason"] == "KeySecretMissing"
+        });
+        let spoken = spoken.count();
+        if spoken == RESOURCES { Ok(()) } else { Err(format!("{spoken} of {RESOURCES}")) }
+    })
+    .await
+    .unwrap();
+    let served = began.elapsed();
+
+    // Nothing happens, so nothing is asked but for the lease, however many there are.
+    let quiet = |requests: Vec<Request>| requests.into_iter().filter(|r| r.resource != "leases").collect::<Vec<_>>();
+    let settled = eventually(SOON, "the events of the beginning to be told", async || {
+        let before = quiet(ground.requests()).len();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = quiet(ground.requests()).len();
+        if now == before { Ok(now) } else { Err(format!("{} more requests", now - before)) }
+    });
+    let settled = settled.await.unwrap();
+    let pid = replica.process.id();
+    let (leases, spent) = (ground.requests().len() - settled, processor(pid));
+    tokio::time::sleep(IDLE).await;
+    let (requests, spent) = (ground.requests(), processor(pid) - spent);
+    let asked = quiet(requests.clone());
+    let idle = &asked[settled.min(asked.len())..];
+    eprintln!(
+        "{RESOURCES} resources: all served after {:.1} s; then {} requests in {} s beside {} for the lease, {spent:.2} s of \
+         processor time; {} MiB resident (debug build); in all {:?}",
+        served.as_secs_f64(),
+        idle.len(),
+        IDLE.as_secs(),
+        requests.len() - asked.len() - leases,
+        memory(pid),
+        counted(&asked),
+    );
+    // One finalizer and two words on the first pass for each, an Event, its Secret: no write met a version of our own.
+    let calls = counted(&asked);
+    assert_eq!(calls.get("patch oktausersyncs/status").copied().unwrap_or_default(), 2 * RESOURCES, "{calls:?}");
+    assert!(idle.len() <= 2, "asked while nothing happened: {idle:?}");
+    let renewals = usize::try_from(2 * (IDLE.as_secs() / RETRY + 2)).unwrap();
+    assert!(requests.len() - asked.len() - leases <= renewals, "one read and one write a renewal, and no more");
+    assert!(spent < IDLE.as_secs_f64() / 10.0, "{spent:.2} s of processor time");
+
+    // And among all of them, a change of one is seen at once.
+    let changed = std::time::Instant::now();
+    ground.put_secret("key-250", "no key at all").await;
+    ground.until_reason(&name(250), "IdentitySecretMissing").await;
+    eprintln!("one Secret of one of them written: acted on after {:.2} s", changed.elapsed().as_secs_f64());
+    assert_eq!(
+        quiet(ground.requests())
+            .iter()
+            .filter(|r| r.resource == "secrets" && r.verb == "list" && r.name.is_empty())
+            .count(),
+        0
+    );
+}
