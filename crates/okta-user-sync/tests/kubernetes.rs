@@ -126,6 +126,25 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p05_at_a_terminal_the_plan_is_shown_and_asked_for() {
+    let cluster = Cluster::new("asked").await;
+    cluster.holding("acme", Some(plan("2099-01-01T00:00:00Z"))).await;
+    for (key, approval) in [("n", None), ("y", Some(HASH))] {
+        let mut command = Command::new(binary());
+        command.args(["plan", "approve", "acme", "-n", &cluster.namespace]).env("TERM", "xterm");
+        command.env("KUBECONFIG", cluster.control_plane.kubeconfig());
+        let patience = u64::try_from(support::LONG.as_millis()).unwrap();
+        let mut terminal = rexpect::session::spawn_command(command, Some(patience)).unwrap();
+        terminal.exp_string("ada@example.com: unassigned").unwrap();
+        terminal.exp_string("Remove these 30 people?").unwrap();
+        terminal.send(key).unwrap();
+        terminal.flush().unwrap();
+        terminal.exp_eof().unwrap();
+        assert_eq!(cluster.approval("acme").await.as_deref(), approval, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_a_plugin_of_kubectl_under_that_name() {
     let cluster = Cluster::new("plugin").await;
     cluster.holding("acme", Some(plan("2099-01-01T00:00:00Z"))).await;

@@ -128,6 +128,11 @@ fn still(text: &str, world: &World) -> String {
         } else {
             bare
         };
+        if bare == "s" && before.strip_prefix('(').is_some_and(|offset| offset.parse::<i64>().is_ok()) {
+            // Clocks that agree differ by a second now and then, as whole seconds are told.
+            words.pop();
+            words.push("(<n> ".to_owned());
+        }
         if bare.trim_end_matches(';') == "left" && before.parse::<u64>().is_ok() {
             // Calls of a rate window, which may end at any moment.
             words.pop();
