@@ -16,7 +16,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use okta_sim::OktaSim;
-use operator::{Operator, Settings, controller::Reach, pace::Backoff, resolve::Defaults};
+use operator::{Operator, Settings, controller::Reach, journal::Target, pace::Backoff, resolve::Defaults};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
@@ -39,6 +39,10 @@ pub struct House {
     pub namespace: String,
     /// Sees every version of the resource.
     pub witness: Witness,
+    /// Where the operator serves probes and metrics.
+    pub url: String,
+    /// A folder that lives as long as the house; the operator's journal is in it.
+    pub folder: tempfile::TempDir,
     requests: u32,
     stop: CancellationToken,
 }
@@ -68,7 +72,10 @@ impl House {
         crate::ground::install_definition(&client).await;
         let witness =
             Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
-        let house = Self { okta, teleport, client, namespace, witness, requests: 0, stop: CancellationToken::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let url = String::new();
+        let mut house = Self { okta, teleport, client, namespace, witness, url, folder, requests: 0, stop };
         house.install().await;
         let token = control_plane.service_account_token(&house.namespace, OPERATOR, &[]).await.unwrap();
         let mut kube = control_plane.config();
@@ -83,8 +90,10 @@ impl House {
         );
         settings.reach = Reach::Namespace(house.namespace.clone());
         settings.listen = ([127, 0, 0, 1], 0).into();
+        settings.audit_journal = Some(Target::File(house.folder.path().join("journal")));
         settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
         let operator = Operator::bind(settings).await.unwrap();
+        house.url = format!("http://{}", operator.address());
         tokio::spawn(operator.run(house.stop.clone()));
         house
     }
@@ -112,6 +121,20 @@ impl House {
             "subjects": [{ "kind": "ServiceAccount", "name": OPERATOR, "namespace": self.namespace }],
         });
         apply::<RoleBinding>(&self.api(), OPERATOR, &of(&binding)).await;
+    }
+
+    /// What the operator serves at `path` to whoever accepts that.
+    pub async fn get(&self, path: &str, accept: &str) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let asked = client.get(format!("{}{path}", self.url)).header("accept", accept).send().await;
+        asked.unwrap().text().await.unwrap()
+    }
+
+    /// The lines of the operator's journal.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("journal")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Objects of one kind in the namespace.

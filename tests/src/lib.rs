@@ -9,6 +9,8 @@ pub mod chart;
 pub mod ground;
 mod house;
 pub mod replica;
+mod promtool;
+mod scrape;
 mod stage;
 
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use std::path::PathBuf;
 pub use ground::Ground;
 pub use house::{House, condition};
 pub use replica::Replica;
+pub use promtool::Promtool;
+pub use scrape::{Family, Sample, Scrape};
 pub use stage::Stage;
 
 /// A folder beside the repository that holds real recorded answers; `None`, with a word on why, where it is missing.

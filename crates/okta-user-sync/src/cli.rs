@@ -94,6 +94,10 @@ pub struct Logging {
     /// How lines of the log look.
     #[arg(long, global = true, env = "OKTA_USER_SYNC_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Send traces to this collector (OTLP over HTTP, such as http://collector:4318): a span for each pass and for each
+    /// call in it. The id of a pass is its trace id [default: none are sent].
+    #[arg(long, global = true, env = "OKTA_USER_SYNC_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// How lines of the log look.

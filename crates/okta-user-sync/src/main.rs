@@ -25,6 +25,7 @@ mod schema;
 mod signal;
 mod state;
 mod terminal;
+mod traces;
 
 use std::process::ExitCode;
 
@@ -40,13 +41,15 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: cli::Cli) -> Result<exit::Exit, exit::Stop> {
-    logging::start(&cli)?;
     // One TLS provider for the whole process; it fails only if there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
         exit::Stop::undone(format!("the async runtime did not start: {e}"), "free some threads or memory")
     })?;
-    let outcome = runtime.block_on(command::run(cli.command));
+    let log = logging::start(&cli, runtime.handle().clone())?;
+    let outcome = runtime.block_on(command::run(cli.command, log.levels()));
+    // The last traces are sent, which needs the runtime.
+    drop(log);
     // What still runs in the background (a blocked read of a file) must not keep the process.
     runtime.shutdown_background();
     outcome

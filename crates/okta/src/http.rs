@@ -4,9 +4,10 @@ use std::{error::Error, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tracing::{Instrument as _, field};
 use url::Url;
 
-use crate::{error::OktaError, org_url::OrgUrl};
+use crate::{error::OktaError, governor::Bucket, org_url::OrgUrl};
 
 /// Biggest answer that is read, in bytes. A page of 500 people with 300 profile values each is a quarter of it.
 const LARGEST: usize = 32 * 1024 * 1024;
@@ -116,7 +117,29 @@ impl Http {
         self.send(request, "POST /oauth2/v1/token").await
     }
 
+    /// One call, within a span of its own (which names no person: a path holds ids only).
     async fn send(&self, request: reqwest::RequestBuilder, call: &str) -> Result<Answer, OktaError> {
+        let (method, path) = call.split_once(' ').unwrap_or((call, ""));
+        let span = tracing::debug_span!(
+            target: "call",
+            "okta",
+            otel.name = format!("{method} {}", Bucket::of(path)),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            http.request.method = method,
+            http.response.status_code = field::Empty,
+            url.path = path,
+            server.address = self.org.host(),
+        );
+        let answer = self.send_within(request, call).instrument(span.clone()).await;
+        match &answer {
+            Ok(answer) => span.record("http.response.status_code", answer.status.as_u16()),
+            Err(_) => span.record("otel.status_code", "ERROR"),
+        };
+        answer
+    }
+
+    async fn send_within(&self, request: reqwest::RequestBuilder, call: &str) -> Result<Answer, OktaError> {
         let response = request.send().await.map_err(|error| self.no_answer(call, &error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection() {

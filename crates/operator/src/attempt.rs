@@ -18,7 +18,7 @@ use engine::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use tracing::debug;
+use tracing::{Span, debug, field};
 
 use crate::{
     events,
@@ -29,6 +29,7 @@ use crate::{
     records::Record,
     resolve::{Clients, Material, Subject},
     status::{self, Ending, Moment},
+    trace,
     trigger::{self, Trigger},
 };
 
@@ -45,24 +46,14 @@ pub(crate) async fn attempt(
     let id = uuid::Uuid::new_v4().simple().to_string();
     let started = Timestamp::now();
     let generation = object.metadata.generation.unwrap_or_default();
-    let ended = match prepare(context, object, record).await {
-        Ok((policy, clients)) => {
-            let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id: &id, started };
-            let roster = std::mem::take(&mut record.roster);
-            let resource = resource(object);
-            let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
-            let ran = pass.run(roster, &journal).await;
-            record.news.extend(events::of_writes(&journal.done()));
-            ran.map(|mut report| {
-                record.roster = std::mem::take(&mut report.roster);
-                if report.read != Read::NotBegun {
-                    report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
-                }
-                Ok(report)
-            })?
+    let work = async {
+        let ended = run(context, object, previous, record, (&id, started)).await;
+        if let Some(ended) = &ended {
+            note(&Span::current(), ended);
         }
-        Err(failure) => Err(failure),
+        ended
     };
+    let ended = trace::within(&id, || span(object, &id, why), Box::pin(work)).await?;
     record.passed = true;
     record.approval = trigger::approval(object).map(str::to_owned);
     let ending = ended.as_ref().map_or_else(Ending::Refused, Ending::Report);
@@ -79,6 +70,68 @@ pub(crate) async fn attempt(
     Some(status::ended(previous, ending, moment))
 }
 
+/// The pass itself.
+async fn run(
+    context: &Arc<Context>,
+    object: &OktaUserSync,
+    previous: &OktaUserSyncStatus,
+    record: &mut Record,
+    (id, started): (&str, Timestamp),
+) -> Option<Result<Report, Failure>> {
+    match prepare(context, object, record).await {
+        Ok((policy, clients)) => {
+            let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id, started };
+            let roster = std::mem::take(&mut record.roster);
+            let resource = resource(object);
+            let journal = context.journal.of_pass(&resource, id, Some(&context.metrics));
+            let ran = pass.run(roster, &journal).await;
+            record.news.extend(events::of_writes(&journal.done()));
+            ran.map(|mut report| {
+                record.roster = std::mem::take(&mut report.roster);
+                if report.read != Read::NotBegun {
+                    report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
+                }
+                Ok(report)
+            })
+        }
+        Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// The span of a pass. Its parent is none: a trace is a pass.
+fn span(object: &OktaUserSync, id: &str, why: Trigger) -> Span {
+    tracing::info_span!(
+        target: "pass",
+        parent: None,
+        "pass",
+        trace_id = id,
+        namespace = object.namespace(),
+        name = object.name_any(),
+        trigger = why.as_str(),
+        outcome = field::Empty,
+        reason = field::Empty,
+        okta_calls = field::Empty,
+        writes = field::Empty,
+        "otel.status_code" = field::Empty,
+    )
+}
+
+/// What a trace says of the end of a pass.
+fn note(span: &Span, ended: &Result<Report, Failure>) {
+    let ending = ended.as_ref().map_or_else(Ending::Refused, Ending::Report);
+    span.record("outcome", ending.outcome().as_str());
+    if let Some(failure) = ending.cause() {
+        span.record("reason", failure.reason);
+    }
+    if ending.failed() {
+        span.record("otel.status_code", "ERROR");
+    }
+    if let Ok(report) = ended {
+        span.record("okta_calls", report.okta_calls);
+        span.record("writes", report.writes);
+    }
+}
+
 /// What a pass runs on.
 async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) -> Result<(Policy, Clients), Failure> {
     let subject = subject(object);
@@ -88,8 +141,8 @@ async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) 
     record.prints = Some(material.as_ref().map(Material::prints).map_err(Clone::clone));
     let clients = resolver.clients(&subject, &material?, record.clients.as_ref())?;
     record.clients = Some(clients.clone());
-    context.metrics.identity_expires(&resource(object), clients.identity_expires());
     let (from, until) = (clients.teleport().identity().from(), clients.identity_expires());
+    context.metrics.identity(&resource(object), from, until);
     record.news.extend(events::of_identity(from, until, Timestamp::now(), &mut record.expiry_told));
     Ok((policy, clients))
 }
@@ -198,6 +251,7 @@ fn tell(context: &Context, object: &OktaUserSync, ending: Ending<'_>, moment: &M
                 namespace,
                 name,
                 pass = moment.id,
+                trace_id = moment.id,
                 trigger = why.as_str(),
                 outcome = outcome.as_str(),
                 in_scope = counts.in_scope,

@@ -6,6 +6,7 @@
 //! `finalizer`'s. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
 //! is the life of the process. The command line uses [`resolve`] and [`secrets`] without the rest.
 
+pub mod admin;
 mod attempt;
 pub mod controller;
 pub mod definition;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod secrets;
 pub mod status;
 pub mod store;
+pub mod trace;
 pub mod trigger;
 
 pub use run::{LeaderElection, Operator, RunError, Settings, run};

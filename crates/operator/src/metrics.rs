@@ -202,8 +202,7 @@ impl Metrics {
 
     /// Shows what the specification of a resource says.
     pub fn spec(&self, of: &Resource, spec: &api::OktaUserSyncSpec) {
-        let interval = SignedDuration::try_from(std::time::Duration::from(spec.interval)).unwrap_or_default();
-        self.resources.spec(of, interval, spec.suspend);
+        self.resources.spec(of, spec);
     }
 
     /// Shows what the status of a resource says.
@@ -211,9 +210,9 @@ impl Metrics {
         self.resources.status(of, status);
     }
 
-    /// Shows when the identity for Teleport runs out.
-    pub fn identity_expires(&self, of: &Resource, at: Timestamp) {
-        self.resources.identity_expires(of, at);
+    /// Shows from when until when the identity for Teleport is good.
+    pub fn identity(&self, of: &Resource, from: Timestamp, until: Timestamp) {
+        self.resources.identity(of, from, until);
     }
 
     /// Shows when the key for Okta was made, if this operator made it.

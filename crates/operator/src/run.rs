@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    admin::{self, Admin},
     controller::{Controller, GRACE, Reach, Shard},
     definition,
     events::Announcer,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub selector: Option<String>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes any.
     pub listen: SocketAddr,
+    /// Where administrators may change the level of the log, if anywhere.
+    pub admin: Option<Admin>,
     /// Name of this process among its replicas: the pod's name.
     pub instance: String,
     /// `None`: this is the only process, and works at once.
@@ -78,6 +81,7 @@ impl Settings {
             reach: Reach::Cluster,
             selector: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            admin: None,
             instance: "okta-user-sync".into(),
             leader_election: None,
             concurrency: 4,
@@ -104,6 +108,9 @@ pub enum RunError {
     /// The address of probes and metrics cannot be had.
     #[error("cannot listen on {0}: {1}; choose another address")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The door for administrators would be open to other machines.
+    #[error("administrators are listened to on an address of this machine only, and {0} is none; give 127.0.0.1:PORT")]
+    AdminNotLocal(SocketAddr),
     /// The audit journal cannot be opened.
     #[error("the audit journal {0} cannot be opened: {1}; name a file in a folder that can be written to")]
     Journal(journal::Target, #[source] io::Error),
@@ -149,6 +156,7 @@ pub struct Operator {
     settings: Settings,
     client: Client,
     journal: Journal,
+    admin: Option<(TcpListener, Admin)>,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -169,10 +177,14 @@ impl Operator {
             None => Journal::none(),
         };
         let client = Client::try_from(tuned(settings.kube.clone()))?;
-        let listening = |error| RunError::Listen(settings.listen, error);
-        let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
-        Ok(Self { settings, client, journal, listener, address })
+        let listener = bind(settings.listen).await?;
+        let address = listener.local_addr().map_err(|error| RunError::Listen(settings.listen, error))?;
+        let admin = match settings.admin.clone() {
+            Some(admin) if !admin.listen.ip().is_loopback() => return Err(RunError::AdminNotLocal(admin.listen)),
+            Some(admin) => Some((bind(admin.listen).await?, admin)),
+            None => None,
+        };
+        Ok(Self { settings, client, journal, admin, listener, address })
     }
 
     /// Where probes and metrics are served.
@@ -186,12 +198,16 @@ impl Operator {
     /// # Errors
     /// As [`run`].
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { settings, client, journal, listener, address } = self;
+        let Self { settings, client, journal, admin, listener, address } = self;
         let (readiness, metrics) = (Readiness::default(), Arc::new(Metrics::new(&settings.version)));
         info!(%address, version = settings.version, "serving probes and metrics");
         let end = CancellationToken::new();
         let serving = http::serve(listener, readiness.clone(), metrics.clone(), end.clone());
         let mut server = tokio::spawn(serving);
+        if let Some((listener, Admin { listen, levels })) = admin {
+            info!(address = %listen, "serving administrators");
+            tokio::spawn(admin::serve(listener, levels, end.clone()));
+        }
         let life = Life { settings, client, journal, readiness, metrics, stop };
         let ended = tokio::select! {
             ended = life.lead_and_work() => ended,
@@ -203,6 +219,10 @@ impl Operator {
         info!("ended");
         ended
     }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))
 }
 
 /// What the stations of the process's life share.
@@ -222,6 +242,7 @@ impl Life {
             () = self.stop.cancelled() => return Ok(()),
         }
         let Some(election) = &self.settings.leader_election else {
+            self.metrics.leader(true);
             self.work(Claim::alone()).await;
             return Ok(());
         };

@@ -20,6 +20,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tower::service_fn;
+use tracing::{Instrument as _, field};
 
 use crate::{
     answer::CallError,
@@ -144,7 +145,18 @@ impl Link {
             .await
             .map_err(|error| CallError::Way(TeleportError::Unsendable { call, detail: error.to_string() }))?;
         let channelled = self.current();
-        let answer = tokio::time::timeout(self.deadline, send(channelled.stubs.clone())).await;
+        let span = tracing::debug_span!(
+            target: "call",
+            "teleport",
+            otel.name = call.method(),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            rpc.system = "grpc",
+            rpc.method = call.method(),
+            rpc.grpc.status = field::Empty,
+        );
+        let within = tokio::time::timeout(self.deadline, send(channelled.stubs.clone()));
+        let answer = within.instrument(span.clone()).await;
         let outcome = match answer {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(read_status(call, &channelled.dialer, &status)),
@@ -154,7 +166,12 @@ impl Link {
                 Err(CallError::Way(TeleportError::Deadline { call, seconds: self.deadline.as_secs() }))
             }
         };
-        self.count(call, &outcome);
+        let code = code_of(&outcome);
+        span.record("rpc.grpc.status", code);
+        if outcome.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        self.count(call, code);
         outcome
     }
 
@@ -194,12 +211,7 @@ impl Link {
         }
     }
 
-    fn count<T>(&self, call: Call, outcome: &Result<T, CallError>) {
-        let code = match outcome {
-            Ok(_) => "Ok",
-            Err(CallError::Answer(code, _)) => code_word(*code),
-            Err(CallError::Way(_)) => "Unreached",
-        };
+    fn count(&self, call: Call, code: &'static str) {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry((call, code)).or_default() += 1;
     }
 }
@@ -222,6 +234,15 @@ pub(crate) fn read_status(call: Call, dialer: &Dialer, status: &Status) -> CallE
     match dialer.broken().get() {
         Some(error) => CallError::Way(dialer.explain_tls(&error)),
         None => CallError::Way(TeleportError::ConnectionLost { call, detail }),
+    }
+}
+
+/// How a call ended, as a metric names it.
+fn code_of<T>(outcome: &Result<T, CallError>) -> &'static str {
+    match outcome {
+        Ok(_) => "Ok",
+        Err(CallError::Answer(code, _)) => code_word(*code),
+        Err(CallError::Way(_)) => "Unreached",
     }
 }
 

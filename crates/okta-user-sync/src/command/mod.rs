@@ -15,16 +15,20 @@ pub mod plan;
 pub mod sim;
 pub mod sync;
 
+use std::sync::Arc;
+
+use ::operator::admin::LogLevels;
+
 use crate::cli::Command;
 use crate::exit::{Exit, Stop};
 
-/// Runs what was asked for.
+/// Runs what was asked for. `levels` are those of the log, for who may change them.
 ///
 /// # Errors
 /// As each command says.
-pub async fn run(command: Command) -> Result<Exit, Stop> {
+pub async fn run(command: Command, levels: Arc<dyn LogLevels>) -> Result<Exit, Stop> {
     match command {
-        Command::Operator(arguments) => operator::run(arguments).await,
+        Command::Operator(arguments) => operator::run(arguments, levels).await,
         Command::Sync(arguments) => sync::run(arguments, sync::Verb::Sync).await,
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
         Command::Explain(arguments) => explain::run(arguments).await,

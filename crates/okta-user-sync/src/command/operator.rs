@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use engine::role::Ceiling;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use operator::admin::{Admin, LogLevels};
 use operator::controller::Reach;
 use operator::journal::Target;
 use operator::leader::Times;
@@ -44,6 +46,10 @@ pub struct Arguments {
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+    /// Where the level of the log is shown and changed while the operator runs (GET and PUT /log-level); an address of
+    /// this machine, such as 127.0.0.1:8081 [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_ADMIN_LISTEN")]
+    admin_listen: Option<SocketAddr>,
     /// Where every write to Teleport is told as lines of JSON (docs/journal.md): a file, or - for standard output.
     #[arg(long, value_name = "PATH|-", env = "OKTA_USER_SYNC_AUDIT_JOURNAL")]
     audit_journal: Option<Target>,
@@ -131,14 +137,23 @@ struct ResourceArguments {
 ///
 /// # Errors
 /// A setting or file cannot be used, the address is taken, or the lease is lost.
-pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
-    let settings = settings(arguments).await?;
+pub async fn run(arguments: Arguments, levels: Arc<dyn LogLevels>) -> Result<Exit, Stop> {
+    let admin = arguments.admin_listen.map(|listen| Admin { listen, levels });
+    let settings = Settings { admin, ..settings(arguments).await? };
     operator::run(settings).await.map(|()| Exit::Done).map_err(|error| Stop::undone(error.to_string(), ""))
 }
 
 async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
-    let Arguments { kubernetes, election, resources, listen, audit_journal, events_show_names, grace_seconds } =
-        arguments;
+    let Arguments {
+        kubernetes,
+        election,
+        resources,
+        listen,
+        admin_listen: _,
+        audit_journal,
+        events_show_names,
+        grace_seconds,
+    } = arguments;
     let kube = config(&kubernetes).await?;
     let own_namespace = election.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let defaults = Defaults {

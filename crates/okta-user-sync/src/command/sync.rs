@@ -321,7 +321,9 @@ async fn run_pass(
         journal: &journal,
     };
     let mut signal = StopSignal::listen()?;
-    let mut run = std::pin::pin!(pass.run(clients.okta(), clients.teleport().as_ref()));
+    let span = || tracing::info_span!(target: "pass", parent: None, "pass", trace_id = id, name = named.name, namespace = named.namespace);
+    let pass = Box::pin(pass.run(clients.okta(), clients.teleport().as_ref()));
+    let mut run = std::pin::pin!(operator::trace::within(&id, span, pass));
     loop {
         tokio::select! {
             report = &mut run => {

@@ -66,3 +66,17 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+impl Budget {
+    /// A series of each metric.
+    pub(super) fn example(&self) {
+        let of = OfBucket { org: "acme.okta.com".into(), bucket: okta::Bucket::Apps.path() };
+        for counter in [&self.calls, &self.refusals, &self.waits] {
+            counter.get_or_create(&of).inc();
+        }
+        self.waited.get_or_create(&of).inc_by(0.5);
+        self.limit.get_or_create(&of).set(100);
+        self.remaining.get_or_create(&of).set(80);
+    }
+}

@@ -1,8 +1,8 @@
 //! What the status of each resource says, as gauges, and what its passes came to.
 
-use api::{OktaUserSyncStatus, condition, status::UserCounts};
+use api::{OktaUserSyncSpec, OktaUserSyncStatus, condition, spec::Mode, status::UserCounts};
 use engine::failure::{Class, Failure};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, gauge::Gauge},
@@ -49,9 +49,11 @@ pub(super) struct Resources {
     ready: PerResource<Alone, Gauge>,
     stalled: PerResource<Alone, Gauge>,
     suspended: PerResource<Alone, Gauge>,
+    preview: PerResource<Alone, Gauge>,
     interval: PerResource<Alone, Seconds>,
     okta_calls: PerResource<Alone, Counter>,
     succeeded: PerResource<Alone, Seconds>,
+    identity_issued: PerResource<Alone, Seconds>,
     identity_expiry: PerResource<Alone, Seconds>,
     key_created: PerResource<Alone, Seconds>,
 }
@@ -71,11 +73,14 @@ impl Resources {
         let help = "1 while the condition Stalled is True: a person has to mend something";
         registry.register("stalled", help, self.stalled.family());
         registry.register("suspended", "1 while spec.suspend is true", self.suspended.family());
+        registry.register("preview", "1 while spec.mode is Preview: nothing is written", self.preview.family());
         let help = "Time between two full passes as spec.interval says";
         registry.register_with_unit("interval", help, Unit::Seconds, self.interval.family());
         registry.register("okta_calls", "Calls to Okta", self.okta_calls.family());
         let help = "When the last pass that did all it had to do ended";
         registry.register_with_unit("last_success_timestamp", help, Unit::Seconds, self.succeeded.family());
+        let help = "When the certificate that Teleport knows this operator by was issued";
+        registry.register_with_unit("identity_issued_timestamp", help, Unit::Seconds, self.identity_issued.family());
         let help = "When the certificate that Teleport knows this operator by runs out";
         registry.register_with_unit("identity_expiry_timestamp", help, Unit::Seconds, self.identity_expiry.family());
         let help = "When the operator made the key that Okta knows it by; not there for a key that was given";
@@ -98,9 +103,11 @@ impl Resources {
         }
     }
 
-    pub(super) fn spec(&self, of: &Resource, interval: SignedDuration, suspended: bool) {
+    pub(super) fn spec(&self, of: &Resource, spec: &OktaUserSyncSpec) {
+        let interval = std::time::Duration::from(spec.interval);
         self.interval.of(of, Alone).set(interval.as_secs_f64());
-        self.suspended.of(of, Alone).set(i64::from(suspended));
+        self.suspended.of(of, Alone).set(i64::from(spec.suspend));
+        self.preview.of(of, Alone).set(i64::from(spec.mode == Mode::Preview));
     }
 
     pub(super) fn status(&self, of: &Resource, status: &OktaUserSyncStatus) {
@@ -121,8 +128,9 @@ impl Resources {
         }
     }
 
-    pub(super) fn identity_expires(&self, of: &Resource, at: Timestamp) {
-        self.identity_expiry.of(of, Alone).set(seconds(at));
+    pub(super) fn identity(&self, of: &Resource, from: Timestamp, until: Timestamp) {
+        self.identity_issued.of(of, Alone).set(seconds(from));
+        self.identity_expiry.of(of, Alone).set(seconds(until));
     }
 
     pub(super) fn key_created(&self, of: &Resource, at: Timestamp) {
@@ -134,13 +142,15 @@ impl Resources {
         self.failures.forget(of);
         self.problems.forget(of);
         self.people.forget(of);
-        for gauge in [&self.held, &self.locks, &self.ready, &self.stalled, &self.suspended] {
+        for gauge in [&self.held, &self.locks, &self.ready, &self.stalled, &self.suspended, &self.preview] {
             gauge.forget(of);
         }
         self.okta_calls.forget(of);
-        for time in [&self.held_since, &self.interval, &self.succeeded, &self.identity_expiry, &self.key_created] {
+        for time in [&self.held_since, &self.interval, &self.succeeded, &self.key_created] {
             time.forget(of);
         }
+        self.identity_issued.forget(of);
+        self.identity_expiry.forget(of);
     }
 }
 

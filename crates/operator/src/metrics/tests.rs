@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::status::{Ending, Moment, ended, tests::report};
+use std::{fmt::Write as _, path::Path};
 
 fn resource() -> Resource {
     Resource { namespace: "home".into(), name: "acme".into() }
@@ -22,7 +23,7 @@ fn after_one_pass() -> Metrics {
     metrics.status(&resource(), &status);
     metrics.spec(&resource(), &crate::status::tests::example().spec);
     metrics.problems(&resource(), Some(&report));
-    metrics.identity_expires(&resource(), now);
+    metrics.identity(&resource(), Timestamp::UNIX_EPOCH, now);
     metrics.key_created(&resource(), now);
     metrics.wrote(&resource(), Action::PutLock, Some(LockReason::Leaver), true);
     metrics.wrote(&resource(), Action::RemoveLock, None, true);
@@ -30,6 +31,7 @@ fn after_one_pass() -> Metrics {
     metrics.event_to_lock(LockReason::Leaver, SignedDuration::from_secs(12));
     let call = |count| CallCount { call: teleport::Call::Ping, code: "Ok", count };
     metrics.teleport_calls(&[call(3)], &[call(5)]);
+    metrics.budget.example();
     metrics
 }
 
@@ -55,6 +57,8 @@ fn a_scrape_tells_what_happened() {
         format!("okta_user_sync_ready{{{of}}} 1"),
         format!("okta_user_sync_stalled{{{of}}} 0"),
         format!("okta_user_sync_suspended{{{of}}} 0"),
+        format!("okta_user_sync_preview{{{of}}} 0"),
+        format!("okta_user_sync_identity_issued_timestamp_seconds{{{of}}} 0.0"),
         format!("okta_user_sync_interval_seconds{{{of}}} 600.0"),
         format!("okta_user_sync_last_success_timestamp_seconds{{{of}}} 1700000000.0"),
         format!("okta_user_sync_identity_expiry_timestamp_seconds{{{of}}} 1700000000.0"),
@@ -71,7 +75,7 @@ fn a_scrape_tells_what_happened() {
 fn a_resource_that_is_gone_leaves_no_series() {
     let metrics = after_one_pass();
     metrics.forget(&resource());
-    assert!(!metrics.text().contains("acme"), "{}", metrics.text());
+    assert!(!metrics.text().contains("resource_name"), "{}", metrics.text());
 }
 
 #[test]
@@ -87,4 +91,44 @@ fn whether_and_since_when_this_process_leads() {
     assert!(since() > 1_700_000_000.0 && metrics.text().contains("okta_user_sync_leader 1\n"));
     metrics.leader(false);
     assert!(since() == 0.0);
+}
+
+/// The table of docs/metrics.md, made from a scrape in which every metric has a series.
+fn table(text: &str) -> String {
+    let mut table = String::from("| metric | type | labels | meaning |\n|---|---|---|---|\n");
+    for block in text.split("# HELP ").skip(1) {
+        let (name, rest) = block.split_once(' ').unwrap();
+        let (help, rest) = rest.split_once('\n').unwrap();
+        let kind = rest.strip_prefix(&format!("# TYPE {name} ")).unwrap().lines().next().unwrap();
+        let sample = rest.lines().find(|line| !line.starts_with('#')).unwrap_or_else(|| panic!("{name} has no series"));
+        let labels = sample.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
+        let mut names: Vec<_> =
+            labels.split("\",").filter_map(|label| label.split_once('=')).map(|(name, _)| name).collect();
+        names.retain(|name| *name != "le");
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        writeln!(table, "| `{name}{suffix}` | {kind} | {} | {} |", names.join(", "), help.trim_end_matches('.'))
+            .unwrap();
+    }
+    table
+}
+
+#[test]
+fn generated_the_table_of_metrics_in_the_docs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) =
+        ("<!-- made from the registry: UPDATE=1 cargo test -p operator generated -->\n", "<!-- end -->\n");
+    let (before, rest) = page.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let made = format!("{before}{begin}{}{end}{after}", table(&after_one_pass().text()));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &made).unwrap();
+        return;
+    }
+    assert!(page == made, "docs/metrics.md differs from the registry; UPDATE=1 cargo test -p operator generated");
 }

@@ -1,0 +1,121 @@
+//! What a pass lets others see of it: traces, log lines, and nothing that is secret.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, body::Bytes, routing::post};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+mod support;
+use support::World;
+
+/// A collector of traces that keeps what it is sent.
+struct Collector {
+    url: String,
+    got: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    _end: tokio_util::sync::DropGuard,
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let got = Arc::<Mutex<Vec<_>>>::default();
+        let (end, keep) = (CancellationToken::new(), got.clone());
+        let take = post(async move |body: Bytes| {
+            keep.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
+        });
+        let router = Router::new().route("/v1/traces", take);
+        let serving = axum::serve(listener, router).with_graceful_shutdown(end.clone().cancelled_owned());
+        tokio::spawn(serving.into_future());
+        Self { url, got, _end: end.drop_guard() }
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let got = self.got.lock().unwrap();
+        let scopes = got.iter().flat_map(|request| &request.resource_spans).flat_map(|spans| &spans.scope_spans);
+        scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+}
+
+fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue;
+    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_is_a_trace_of_its_own_id_with_a_span_for_each_call() {
+    let (world, collector) = (World::of(3).await, Collector::start().await);
+    let (code, document) = world.pass("sync", &["--otlp-endpoint", &collector.url]);
+    assert_eq!(code, 0, "{document:#}");
+    let spans = collector.spans();
+    let id = document["pass"].as_str().unwrap();
+    let (passes, calls): (Vec<&Span>, Vec<&Span>) = spans.iter().partition(|span| span.name == "pass");
+    assert_eq!(passes.len(), 1, "{spans:#?}");
+    assert_eq!(passes[0].parent_span_id, Vec::<u8>::new());
+    assert!(spans.iter().all(|span| span.trace_id == u128::from_str_radix(id, 16).unwrap().to_be_bytes()));
+    assert!(calls.iter().all(|span| span.parent_span_id == passes[0].span_id), "each call within the pass");
+    let to = |name: &str| calls.iter().filter(|span| span.name == name).count();
+    assert_eq!((to("CreateUser"), to("POST /oauth2/v1/token") > 0), (3, true), "{spans:#?}");
+    let to_okta = calls.iter().filter(|span| attribute(span, "server.address").is_some()).count();
+    assert_eq!(Some(to_okta as u64), document["oktaCalls"].as_u64());
+    let told = format!("{spans:?}");
+    for (_, name) in world.assigned().await {
+        assert!(!told.contains(&name), "{name} is named in a span");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_collector_a_pass_goes_on_and_says_so() {
+    let world = World::of(1).await;
+    let (code, out, err) = world.told("sync", &["-o", "json", "--otlp-endpoint", "http://127.0.0.1:9"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["outcome"], "Succeeded", "{code} {err}");
+    assert!(err.contains("OTLP export"), "{err}");
+    let (code, _, err) = world.told("sync", &["--otlp-endpoint", "collector:4317"]);
+    assert!(code == 2 && err.contains("http://collector:4318"), "{err}");
+}
+
+#[tokio::test]
+async fn every_decision_is_one_line_with_stable_names() {
+    let world = World::of(2).await;
+    let (_, out, err) = world.told("sync", &["-o", "json", "--log-level", "info", "--log-format", "json"]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let lines: Vec<Value> = err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let decisions: Vec<&Value> = lines.iter().filter(|line| line["target"] == "decision").collect();
+    assert_eq!(decisions.len(), 2, "{err}");
+    for line in decisions {
+        let names: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        for name in ["timestamp", "level", "pass", "owner", "action", "okta_id", "user", "why"] {
+            assert!(names.contains(name), "{name} is missing in {line}");
+        }
+        assert_eq!((&line["pass"], &line["action"]), (&document["pass"], &json!("create")));
+        assert_eq!(line["spans"][0]["trace_id"], document["pass"]);
+    }
+}
+
+#[tokio::test]
+async fn p16_not_even_the_most_talkative_log_holds_a_secret() {
+    let world = World::of(2).await;
+    let (code, out, err) = world.told("sync", &["--log-level", "trace"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(err.lines().count() > 100, "the log talks");
+    let mut secrets = vec!["eyJ".to_owned()]; // how every token and assertion begins
+    for file in [world.okta.field("privateKeyFile"), world.teleport.field("identityFile")] {
+        let text = std::fs::read_to_string(file).unwrap();
+        let (_, key) = text.split_once("PRIVATE KEY-----\n").unwrap();
+        secrets.extend(key.lines().take_while(|line| !line.starts_with("-----")).map(str::to_owned));
+    }
+    for secret in secrets {
+        assert!(!err.contains(&secret), "{secret} is in the log");
+    }
+}
