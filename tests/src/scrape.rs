@@ -1,4 +1,4 @@
-//! A scrape of `/metrics`, taken apart, and held against the rules that Prometheus's own linter and the OpenMetrics text
+//! A scrape of `/metrics`, taken apart, and held against the rules that Prometheus's own linter and the `OpenMetrics` text
 //! have for names, types, help and units.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,7 +106,7 @@ impl Scrape {
             if words.iter().any(|word| NOT_BASE.contains(word)) {
                 fault("is not in a base unit");
             }
-            if family.unit.is_empty() != !words.contains(&"seconds")
+            if family.unit.is_empty() == words.contains(&"seconds")
                 || (!family.unit.is_empty() && family.unit != "seconds")
             {
                 fault("names a unit that it does not have, or the other way round");
