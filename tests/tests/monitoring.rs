@@ -1,6 +1,6 @@
 //! What an operator at work lets others see of it, over a real API server: a scrape, a journal, Events. And what is built on
 //! the scrape: the dashboard, the alert rules, their tests and their runbooks.
-#![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
+#![allow(clippy::unwrap_used, clippy::panic, clippy::float_cmp)] // tests may panic, and count in whole numbers
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,7 +70,7 @@ async fn tell() -> Story {
         open: house.get("/metrics", "application/openmetrics-text; version=1.0.0").await,
         plain: house.get("/metrics", "text/plain").await,
         journal: house.journal(),
-        writes: house.teleport.writes().iter().map(|write| write.method.to_string()).collect(),
+        writes: house.teleport.writes().iter().map(|write| write.method.clone()).collect(),
         events,
         names,
         leaver: people[1].clone(),

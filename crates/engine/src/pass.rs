@@ -7,6 +7,7 @@ use api::{
     status::{Memory, PendingPlan, UserCounts},
 };
 use jiff::{SignedDuration, Timestamp};
+use tracing::debug;
 
 use crate::{
     apply::{Ended, MayWrite, Removed, Writer},
@@ -224,6 +225,8 @@ impl Pass<'_> {
             report.roster = std::mem::take(&mut plan.roster);
         }
         for obstacle in &plan.obstacles {
+            let (class, why) = (obstacle.class.as_str(), &obstacle.message);
+            debug!(target: "decision", pass = self.id, owner = %self.policy.owner, action = "leave", user = obstacle.user, class, why);
             report.problem(obstacle.class, &obstacle.user, &obstacle.message, &obstacle.remedy);
         }
         for creation in &plan.creations {
@@ -277,6 +280,9 @@ impl Pass<'_> {
                 confirmed
             }
             Ruling::Hold(mut pending) => {
+                for removal in confirmed.iter().filter(|removal| !removal.begun) {
+                    self.undone("hold", removal, &removal.cause.words());
+                }
                 self.note_unfitting_approval(&pending, report);
                 pending.approval.clone_from(&report.approval);
                 report.counts.held = pending.removals;
@@ -299,6 +305,7 @@ impl Pass<'_> {
             match answer {
                 Confirmation::Confirmed(removal) => confirmed.push(removal),
                 Confirmation::Denied(removal) => {
+                    self.undone("keep", &removal, "Okta says by id that the person belongs");
                     report.roster.note(&removal.okta_id, &removal.name);
                     report.problem(
                         Class::Transient,
@@ -316,6 +323,12 @@ impl Pass<'_> {
             }
         }
         confirmed
+    }
+
+    /// The line of a decision not to remove somebody. The next pass decides the same, so it is for who asks for it.
+    fn undone(&self, action: &'static str, removal: &Removal, why: &str) {
+        let (okta_id, user) = (&removal.okta_id, &removal.name);
+        debug!(target: "decision", pass = self.id, owner = %self.policy.owner, action, okta_id, user, why);
     }
 
     fn note_approval(&self, approval: Option<String>, report: &mut Report) {

@@ -104,6 +104,24 @@ async fn every_decision_is_one_line_with_stable_names() {
 }
 
 #[tokio::test]
+async fn what_is_not_done_is_told_to_who_asks() {
+    let world = World::of(8).await;
+    assert_eq!(world.pass("sync", &[]).0, 0);
+    let people = world.assigned().await;
+    for (id, _) in &people[..7] {
+        world.unassign(id).await;
+    }
+    let (_, _, err) = world.told("sync", &["-o", "json", "--log-level", "decision=debug", "--log-format", "json"]);
+    let held: Vec<Value> = err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut ids: Vec<_> = held.iter().map(|line| line["okta_id"].as_str().unwrap()).collect();
+    let mut wanted: Vec<_> = people[..7].iter().map(|(id, _)| id.as_str()).collect();
+    ids.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(ids, wanted, "{err}");
+    assert!(held.iter().all(|line| line["action"] == "hold" && line["why"] == "no longer assigned in Okta"), "{err}");
+}
+
+#[tokio::test]
 async fn p16_not_even_the_most_talkative_log_holds_a_secret() {
     let world = World::of(2).await;
     let (code, out, err) = world.told("sync", &["--log-level", "trace"]);

@@ -122,7 +122,7 @@ fn generated_the_table_of_metrics_in_the_docs() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
     let page = std::fs::read_to_string(&path).unwrap();
     let (begin, end) =
-        ("<!-- made from the registry: UPDATE=1 cargo test -p operator generated -->\n", "<!-- end -->\n");
+        ("<!-- made from the registry: UPDATE=1 cargo test -p operator --lib generated -->\n", "<!-- end -->\n");
     let (before, rest) = page.split_once(begin).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
     let made = format!("{before}{begin}{}{end}{after}", table(&after_one_pass().text()));
@@ -130,5 +130,5 @@ fn generated_the_table_of_metrics_in_the_docs() {
         std::fs::write(&path, &made).unwrap();
         return;
     }
-    assert!(page == made, "docs/metrics.md differs from the registry; UPDATE=1 cargo test -p operator generated");
+    assert!(page == made, "docs/metrics.md differs from the registry; UPDATE=1 cargo test -p operator --lib generated");
 }
