@@ -8,8 +8,8 @@
 pub mod chart;
 pub mod ground;
 mod house;
-pub mod replica;
 mod promtool;
+pub mod replica;
 mod scrape;
 mod stage;
 
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 pub use ground::Ground;
 pub use house::{House, condition};
-pub use replica::Replica;
 pub use promtool::Promtool;
+pub use replica::Replica;
 pub use scrape::{Family, Sample, Scrape};
 pub use stage::Stage;
 
