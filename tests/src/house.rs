@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::OktaUserSync;
 use engine::role::Ceiling;
+use jiff::SignedDuration;
 use k8s_openapi::{
     api::{
         core::v1::{Secret, ServiceAccount},
@@ -16,7 +17,9 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use okta_sim::OktaSim;
-use operator::{Operator, Settings, controller::Reach, journal::Target, pace::Backoff, resolve::Defaults};
+use operator::{
+    Operator, Settings, controller::Reach, journal::Target, keys::Pace, pace::Backoff, rbac, resolve::Defaults,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
@@ -39,7 +42,7 @@ pub struct House {
     pub namespace: String,
     /// Sees every version of the resource.
     pub witness: Witness,
-    /// Where the operator serves probes and metrics.
+    /// Where the operator serves probes, metrics and public keys.
     pub url: String,
     /// A folder that lives as long as the house; the operator's journal is in it.
     pub folder: tempfile::TempDir,
@@ -77,25 +80,43 @@ impl House {
         let url = String::new();
         let mut house = Self { okta, teleport, client, namespace, witness, url, folder, requests: 0, stop };
         house.install().await;
-        let token = control_plane.service_account_token(&house.namespace, OPERATOR, &[]).await.unwrap();
-        let mut kube = control_plane.config();
-        kube.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
+        house.url = house.another_operator("journal").await;
+        house
+    }
+
+    /// Starts an operator that works at once, whoever else does, with its journal in that file of the folder; answers where
+    /// it serves.
+    pub async fn another_operator(&self, journal: &str) -> String {
         let mut settings = Settings::new(
-            kube,
+            self.operator_config().await,
             Defaults {
-                okta_ca: Some(house.okta.ca_pem().as_bytes().to_vec()),
+                okta_ca: Some(self.okta.ca_pem().as_bytes().to_vec()),
                 teleport_address: None,
                 ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
             },
         );
-        settings.reach = Reach::Namespace(house.namespace.clone());
+        settings.reach = Reach::Namespace(self.namespace.clone());
         settings.listen = ([127, 0, 0, 1], 0).into();
-        settings.audit_journal = Some(Target::File(house.folder.path().join("journal")));
+        settings.audit_journal = Some(Target::File(self.folder.path().join(journal)));
         settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
+        settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
         let operator = Operator::bind(settings).await.unwrap();
-        house.url = format!("http://{}", operator.address());
-        tokio::spawn(operator.run(house.stop.clone()));
-        house
+        let url = format!("http://{}", operator.address());
+        tokio::spawn(operator.run(self.stop.clone()));
+        url
+    }
+
+    /// A client with the operator's rights and no others.
+    pub async fn operator_client(&self) -> Client {
+        Client::try_from(self.operator_config().await).unwrap()
+    }
+
+    async fn operator_config(&self) -> kube::Config {
+        let control_plane = testkit::control_plane::shared().await.unwrap();
+        let token = control_plane.service_account_token(&self.namespace, OPERATOR, &[]).await.unwrap();
+        let mut config = control_plane.config();
+        config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
+        config
     }
 
     /// The definition, and the operator's account with exactly the rights that the chart gives it.
@@ -111,7 +132,7 @@ impl House {
         })
         .await
         .unwrap();
-        let rules: Vec<_> = operator::rbac::rules().into_iter().chain(operator::rbac::own_rules()).collect();
+        let rules = [rbac::rules(), rbac::key_rules(), rbac::own_rules()].concat();
         let metadata = json!({ "name": OPERATOR, "namespace": self.namespace });
         apply::<ServiceAccount>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata }))).await;
         apply::<Role>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata, "rules": rules }))).await;

@@ -37,6 +37,7 @@ fn everything() -> Value {
         "oktaCAFrom": { "configMap": "company-ca", "key": "bundle.pem" },
         "proxy": { "https": "http://proxy.example.com:3128", "noProxy": ["teleport.example.com", "10.0.0.0/8"] },
         "listenAddress": "::",
+        "jwks": { "enabled": true, "annotations": { "example.com/a": "b" } },
         "serviceAccount": { "annotations": { "example.com/owner": "identity" } },
         "service": { "annotations": { "prometheus.io/scrape": "true" } },
         "serviceMonitor": { "create": true, "labels": { "release": "prometheus" } },
@@ -75,7 +76,8 @@ fn cases() -> [(&'static str, Value, &'static [&'static str]); 3] {
         ],
     });
     let known = &["--api-versions", "usersync.dev/v1alpha1/OktaUserSync"][..];
-    [("defaults", json!({}), &[]), ("everything", everything(), known), ("alone", alone, &[])]
+    let policies = &["--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"][..];
+    [("defaults", json!({}), policies), ("everything", everything(), known), ("alone", alone, &[])]
 }
 
 /// What each template renders, by its name; the definition, which is a file of its own, is left out.

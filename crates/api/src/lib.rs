@@ -6,6 +6,7 @@
 //! * [`spec`]: what a person writes.
 //! * [`status`]: what the operator answers.
 //! * [`condition`]: the condition types, and how a condition is set.
+//! * [`days`]: spans of whole days.
 //! * [`reason`]: every reason that a condition can carry.
 //! * [`names`]: labels, annotations and the finalizer that the product uses.
 
@@ -13,6 +14,7 @@
 #![allow(clippy::doc_markdown)]
 
 pub mod condition;
+pub mod days;
 pub mod names;
 pub mod reason;
 pub mod spec;

@@ -17,6 +17,23 @@ pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// Annotation that approves one held plan by its hash (the `kubectl` way; `spec.removal.approvedPlan` is the Git way).
 pub const APPROVE_PLAN: &str = "usersync.dev/approve-plan";
 
+/// Annotation whose every new value makes the operator change the key that it made, with both keys alive until the new one
+/// is accepted.
+pub const ROTATE_KEY: &str = "usersync.dev/rotate-key";
+
+/// Type of the Secrets that hold keys which the operator made: one key each, immutable.
+pub const KEY_SECRET_TYPE: &str = "usersync.dev/okta-key";
+
+/// Label on a Secret of that type: the uid of the resource whose key it holds.
+pub const KEY_OF_LABEL: &str = "usersync.dev/key-of";
+
+/// Label on a Secret of that type: the number of the key; a later key has a higher one.
+pub const KEY_NUMBER_LABEL: &str = "usersync.dev/key-number";
+
+/// Annotation on a Secret of that type: when the key was made (RFC 3339). It outlives a restore from a backup, which a
+/// Secret's own creation time does not.
+pub const KEY_CREATED: &str = "usersync.dev/key-created";
+
 /// Label on a Teleport user or lock: the resource that owns it, as `namespace/name`.
 pub const OWNER_LABEL: &str = "usersync.dev/owner";
 

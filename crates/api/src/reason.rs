@@ -58,7 +58,7 @@ pub const GROUPS: &[Group] = &[
             reason("AppUnknown", "scope.appID is not set, and the connector names no app"),
             reason("KeySecretMissing", "the Secret or key of okta.privateKeySecretRef is not there"),
             reason("IdentitySecretMissing", "the Secret or key of teleport.identitySecretRef is not there"),
-            reason("SecretForbidden", "the operator may not read that Secret"),
+            reason("SecretForbidden", "the operator may not read that Secret, or make one for a key"),
             reason("SecretUnavailable", "the Kubernetes API could not be asked for a Secret"),
             reason("TeleportAddressMissing", "neither the resource nor the operator names a Teleport cluster"),
             reason("OrgUrlInvalid", "okta.orgURL is no address of an organisation"),
@@ -70,6 +70,9 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "The key of the API Services app",
         reasons: &[
+            reason("KeyNotMade", "the operator has not made one yet"),
+            reason("KeyNotAccepted", "the operator made it, and Okta does not accept it yet"),
+            reason("KeySecretTaken", "the Secret that would hold it is there and is none of the operator's"),
             reason("KeyUnreadable", "it is neither a PEM private key nor a JWK"),
             reason("KeyNotPrivate", "it is a public key or a certificate"),
             reason("KeyEncrypted", "it is encrypted with a passphrase"),

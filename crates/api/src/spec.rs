@@ -7,7 +7,7 @@ use kube_derive::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::status::OktaUserSyncStatus;
+use crate::{days::Days, status::OktaUserSyncStatus};
 
 /// Keeps the people of one Okta scope as users of one Teleport cluster: creates and updates them, turns their Okta
 /// profile into traits, and locks and removes those who leave. Nothing is ever written to Okta.
@@ -101,6 +101,9 @@ pub enum Mode {
 
 /// The Okta organisation.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[schemars(extend("x-kubernetes-validations" = [
+        rule("!has(self.keyRotation) || !has(self.privateKeySecretRef)", "okta.keyRotation is about keys that the operator makes; remove okta.privateKeySecretRef, or keyRotation")
+    ]))]
 #[serde(rename_all = "camelCase")]
 pub struct Okta {
     /// URL of the organisation, such as `https://acme.okta.com` or its custom domain. https, no path, no query, not the
@@ -121,9 +124,19 @@ pub struct Okta {
     ]))]
     pub client_id: String,
 
-    /// Secret of the same namespace that holds the private key (PEM or JWK) of the API Services app.
+    /// Secret of the same namespace that holds the private key (PEM or JWK) of the API Services app. Left out: the operator
+    /// makes a key pair, keeps the private half in a Secret of its own, and shows the public half in status.publicKey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key_secret_ref: Option<SecretKeyRef>,
+
+    /// Age at which a key that the operator made is changed, in days, such as `90d`; from 1d to 365d. Left out: only when the
+    /// annotation usersync.dev/rotate-key asks for it. The new key is used once Okta accepts it, and the old one goes a
+    /// day later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), extend("x-kubernetes-validations" = [
+        rule("self.matches('^([1-9][0-9]?|[12][0-9][0-9]|3[0-5][0-9]|36[0-5])d$')", "okta.keyRotation must lie between 1d and 365d")
+    ]))]
+    pub key_rotation: Option<Days>,
 
     /// Proof of possession for access tokens (RFC 9449): Auto finds out what the app demands by trying.
     #[serde(default)]

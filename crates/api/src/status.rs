@@ -61,9 +61,115 @@ pub struct OktaUserSyncStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teleport: Option<TeleportStatus>,
 
+    /// The key that the operator made, while okta.privateKeySecretRef is left out: what Okta has to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<PublicKey>,
+
     /// What the next pass must know of the former ones, so that a restart forgets nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+}
+
+/// The key that the operator made and uses, and its neighbours while it is being changed. All keys named here are served at
+/// /.well-known/NAMESPACE/NAME/jwks.json of the operator.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicKey {
+    /// Name of the key: its RFC 7638 thumbprint.
+    pub kid: String,
+    /// The public half, ready to be added in Okta (Applications > your API Services app > General > Client Credentials >
+    /// PUBLIC KEYS > Add key).
+    pub jwk: Jwk,
+    /// Secret of this namespace that holds the private half.
+    pub secret_name: String,
+    /// When the key was made.
+    pub created: Time,
+    /// When Okta was first seen to accept the key. Not there: it has not yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accepted: Option<Time>,
+    /// The key that follows: published, and used as soon as Okta accepts it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<NextKey>,
+    /// The key before: still published, and not used any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous: Option<PreviousKey>,
+    /// Last value of the annotation usersync.dev/rotate-key that was carried out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_handled_rotation: Option<String>,
+}
+
+/// A key that Okta does not have to accept yet.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextKey {
+    /// Name of the key: its RFC 7638 thumbprint.
+    pub kid: String,
+    /// The public half, ready to be added in Okta beside the one in use.
+    pub jwk: Jwk,
+    /// Secret of this namespace that holds the private half.
+    pub secret_name: String,
+    /// When the key was made.
+    pub created: Time,
+}
+
+/// A key that has been replaced.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreviousKey {
+    /// Name of the key: its RFC 7638 thumbprint.
+    pub kid: String,
+    /// The public half.
+    pub jwk: Jwk,
+    /// Secret of this namespace that holds the private half.
+    pub secret_name: String,
+    /// When it is removed. Then it can be removed in Okta as well.
+    pub removal: Time,
+}
+
+/// A public key as JSON (RFC 7517): RSA with e and n, EC with crv, x and y.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Jwk {
+    /// RSA or EC.
+    pub kty: String,
+    /// What the key is for: sig.
+    #[serde(rename = "use")]
+    pub usage: String,
+    /// Name of the key.
+    pub kid: String,
+    /// What it signs with, such as RS256.
+    pub alg: String,
+    /// Public exponent of an RSA key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub e: Option<String>,
+    /// Modulus of an RSA key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub n: Option<String>,
+    /// Curve of an EC key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub crv: Option<String>,
+    /// First coordinate of an EC key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub x: Option<String>,
+    /// Second coordinate of an EC key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub y: Option<String>,
+}
+
+impl PublicKey {
+    /// Every key that is published: in use, next, previous.
+    pub fn jwks(&self) -> impl Iterator<Item = &Jwk> {
+        let next = self.next.as_ref().map(|key| &key.jwk);
+        let previous = self.previous.as_ref().map(|key| &key.jwk);
+        std::iter::once(&self.jwk).chain(next).chain(previous)
+    }
+
+    /// The Secrets of all these keys.
+    pub fn secret_names(&self) -> impl Iterator<Item = &str> {
+        let next = self.next.as_ref().map(|key| key.secret_name.as_str());
+        let previous = self.previous.as_ref().map(|key| key.secret_name.as_str());
+        std::iter::once(self.secret_name.as_str()).chain(next).chain(previous)
+    }
 }
 
 /// Counts of people and users.

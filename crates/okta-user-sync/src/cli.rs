@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::builder::{Styles, styling::AnsiColor};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::command::{check, completion, crd, explain, init, man, operator, plan, sync};
+use crate::command::{check, completion, crd, explain, init, key, man, operator, plan, sync};
 #[cfg(feature = "demo")]
 use crate::command::{demo, sim};
 
@@ -133,6 +133,8 @@ pub enum Command {
     /// Show or approve the removals that a cluster's operator holds.
     #[command(after_help = plan::EXAMPLES)]
     Plan(plan::Arguments),
+    /// Make the key pair with which the sync proves to Okta who it is, or show the public half of one.
+    Key(key::Arguments),
     /// Print the CustomResourceDefinition.
     #[command(after_help = crd::EXAMPLES)]
     Crd(crd::Arguments),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use api::OktaUserSync;
 use api::names::GROUP;
+use api::spec::SecretKeyRef;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use operator::secrets::MapSecrets;
@@ -16,6 +17,8 @@ use crate::schema;
 pub struct Manifests {
     /// The resource; its namespace is always set.
     pub resource: OktaUserSync,
+    /// Where the key lies that an operator has made for it, if the stream is of a cluster and tells.
+    pub own_key: Option<SecretKeyRef>,
     /// The Secrets.
     pub secrets: MapSecrets,
     /// Objects that were left aside, as `Kind namespace/name`, or `Kind name` if they name no namespace.
@@ -52,7 +55,8 @@ impl Manifests {
             found.take(document, &format!("{file}, document {}", index + 1), pick.namespace)?;
         }
         let resource = choose(file, found.resources, pick)?;
-        Ok(Self { resource: decode(file, resource)?, secrets: found.secrets, ignored: found.ignored })
+        let own_key = own_key(&resource);
+        Ok(Self { resource: decode(file, resource)?, own_key, secrets: found.secrets, ignored: found.ignored })
     }
 }
 
@@ -159,6 +163,12 @@ fn choose(file: &str, resources: Vec<Value>, pick: Pick<'_>) -> Result<Value, St
             ),
         )),
     }
+}
+
+/// Of all that status tells, the one thing that counts here as well: which Secret holds the key.
+fn own_key(resource: &Value) -> Option<SecretKeyRef> {
+    let status = resource.get("status").cloned()?;
+    operator::keys::reference(&serde_json::from_value(status).ok()?)
 }
 
 /// Decodes the resource, with the defaults that the API server would fill in, and holds it against its schema.

@@ -116,6 +116,13 @@ impl OktaClient {
         Ok(apps)
     }
 
+    /// Asks Okta for a token, unless one is at hand: whether the key is accepted. Nothing is read with it, and tokens that
+    /// were given for other keys go on.
+    pub async fn prove(&self) -> Result<(), Failure> {
+        self.session.tokens.current(&self.session.wire, &[], &mut Duration::default()).await?;
+        Ok(())
+    }
+
     /// Reads what happened since the feed was read last, and moves it on. A failure leaves it where it was.
     ///
     /// Needs [`Scope::Logs`]. One call a poll unless more than a thousand events wait.

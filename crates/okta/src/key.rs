@@ -30,6 +30,23 @@ pub enum KeyKind {
     Rsa2048,
     /// Elliptic curve P-256, signs with ES256.
     P256,
+    /// Elliptic curve P-384, signs with ES384.
+    P384,
+    /// Elliptic curve P-521, signs with ES512.
+    P521,
+}
+
+impl KeyKind {
+    /// The kind of key that signs with `algorithm`.
+    #[must_use]
+    pub fn for_algorithm(algorithm: Algorithm) -> Self {
+        match algorithm.curve() {
+            None => Self::Rsa2048,
+            Some(Curve::P256) => Self::P256,
+            Some(Curve::P384) => Self::P384,
+            Some(Curve::P521) => Self::P521,
+        }
+    }
 }
 
 /// A private key with the name (`kid`) under which Okta knows its public half.
@@ -66,16 +83,17 @@ impl PrivateKey {
 
     /// Makes a new key.
     pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
-        let material = match kind {
+        let curve = match kind {
             KeyKind::Rsa2048 => {
-                Material::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?)
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Generation)?;
+                return Self::from_material(Material::Rsa(pair));
             }
-            KeyKind::P256 => Material::Ec(
-                EcdsaKeyPair::generate(Curve::P256.signing()).map_err(|_| KeyError::Generation)?,
-                Curve::P256,
-            ),
+            KeyKind::P256 => Curve::P256,
+            KeyKind::P384 => Curve::P384,
+            KeyKind::P521 => Curve::P521,
         };
-        Self::from_material(material)
+        let pair = EcdsaKeyPair::generate(curve.signing()).map_err(|_| KeyError::Generation)?;
+        Self::from_material(Material::Ec(pair, curve))
     }
 
     /// The key with what follows from it.

@@ -23,6 +23,7 @@ use tracing::{Span, debug, field};
 use crate::{
     events,
     journal::PassJournal,
+    keys,
     metrics::{Kind, Measured, Resource},
     pace,
     reconcile::Context,
@@ -54,6 +55,7 @@ pub(crate) async fn attempt(
         ended
     };
     let ended = trace::within(&id, || span(object, &id, why), Box::pin(work)).await?;
+    let ended = keys::explain(object, previous, &mut record.keys, ended);
     record.passed = true;
     record.approval = trigger::approval(object).map(str::to_owned);
     let ending = ended.as_ref().map_or_else(Ending::Refused, Ending::Report);
@@ -67,7 +69,9 @@ pub(crate) async fn attempt(
         id: &id,
     };
     tell(context, object, ending, &moment, why);
-    Some(status::ended(previous, ending, moment))
+    let mut next = status::ended(previous, ending, moment);
+    keys::note_accepted(&mut next, ended.as_ref().ok(), now);
+    Some(next)
 }
 
 /// The pass itself.
@@ -78,7 +82,7 @@ async fn run(
     record: &mut Record,
     (id, started): (&str, Timestamp),
 ) -> Option<Result<Report, Failure>> {
-    match prepare(context, object, record).await {
+    match prepare(context, object, previous, record).await {
         Ok((policy, clients)) => {
             let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id, started };
             let roster = std::mem::take(&mut record.roster);
@@ -133,10 +137,18 @@ fn note(span: &Span, ended: &Result<Report, Failure>) {
 }
 
 /// What a pass runs on.
-async fn prepare(context: &Context, object: &OktaUserSync, record: &mut Record) -> Result<(Policy, Clients), Failure> {
-    let subject = subject(object);
+async fn prepare(
+    context: &Context,
+    object: &OktaUserSync,
+    status: &OktaUserSyncStatus,
+    record: &mut Record,
+) -> Result<(Policy, Clients), Failure> {
+    let subject = subject(object, status);
     let resolver = &context.resolver;
     let policy = resolver.policy(&subject)?;
+    if let Some(failure) = keys::obstacle(context, object, status, &record.keys) {
+        return Err(failure);
+    }
     let material = resolver.read(&subject, &context.secrets).await;
     record.prints = Some(material.as_ref().map(Material::prints).map_err(Clone::clone));
     let clients = resolver.clients(&subject, &material?, record.clients.as_ref())?;
@@ -279,12 +291,13 @@ fn tell(context: &Context, object: &OktaUserSync, ending: Ending<'_>, moment: &M
     }
 }
 
-/// The resource, as resolving sees it.
-pub(crate) fn subject(object: &OktaUserSync) -> Subject<'_> {
+/// The resource, as resolving sees it; `status` is its newest, which names the key that the operator made.
+pub(crate) fn subject<'a>(object: &'a OktaUserSync, status: &OktaUserSyncStatus) -> Subject<'a> {
     Subject {
         namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
         name: object.metadata.name.as_deref().unwrap_or_default(),
         spec: &object.spec,
+        own_key: keys::reference(status),
         approvals: trigger::approval(object).map(str::to_owned).into_iter().collect(),
     }
 }

@@ -65,7 +65,7 @@ impl Shard {
 }
 
 impl Reach {
-    fn api<K>(&self, client: &Client) -> Api<K>
+    pub(crate) fn api<K>(&self, client: &Client) -> Api<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
@@ -176,7 +176,7 @@ fn fingerprint(object: &Guarded) -> Option<u64> {
     let annotation = |key| meta.annotations.as_ref().and_then(|all| all.get(key));
     let mut hasher = DefaultHasher::new();
     (&meta.uid, meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some()).hash(&mut hasher);
-    (annotation(names::REQUESTED_AT), annotation(names::APPROVE_PLAN)).hash(&mut hasher);
+    (annotation(names::REQUESTED_AT), annotation(names::APPROVE_PLAN), annotation(names::ROTATE_KEY)).hash(&mut hasher);
     Some(hasher.finish())
 }
 

@@ -24,7 +24,7 @@ pub struct News {
     pub warning: bool,
     /// `PascalCase`, the reason of the condition that it speaks of.
     pub reason: String,
-    /// What was going on: `Sync` or `CleanUp`.
+    /// What was going on: `Sync`, `RotateKey` or `CleanUp`.
     pub action: &'static str,
     /// For people.
     pub note: String,
@@ -98,6 +98,7 @@ pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<New
         );
         tell(true, "Conflict", &note);
     }
+    all.extend(crate::keys::news(previous, next));
     all
 }
 

@@ -65,7 +65,8 @@ async fn clean_up(
     within: Duration,
 ) -> Result<Cleanup, Unfinished> {
     let attempt = async {
-        let subject = subject(object);
+        // What lies in Okta plays no part here, nor does a key.
+        let subject = subject(object, &OktaUserSyncStatus::default());
         let mut rules = context.resolver.policy(&subject).map_err(|failure| Unfinished::said(&failure))?;
         let teleport = context.resolver.for_cleanup(&subject, &context.secrets, record.clients.as_ref());
         let teleport = teleport.await.map_err(|failure| Unfinished::said(&failure))?;

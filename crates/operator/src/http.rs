@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics`.
+//! `/healthz`, `/readyz` and `/metrics`; and where public keys are served ([`crate::keys::jwks`]).
 //!
 //! Liveness says that the process serves. Readiness says that it does its work, or stands by to do it; as long as it
 //! cannot, `/readyz` answers 503 with the reasons.
@@ -97,7 +97,7 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// Serves until `end`.
+/// Serves until `end`, and `more` besides.
 ///
 /// # Errors
 /// The listener broke.
@@ -105,13 +105,23 @@ pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     metrics: Arc<Metrics>,
+    more: Router,
     end: CancellationToken,
 ) -> io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
-        .with_state(Shared { readiness, metrics });
+        .with_state(Shared { readiness, metrics })
+        .merge(more);
+    axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await
+}
+
+/// Serves `router` alone until `end`: for a port that others may reach.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve_alone(listener: TcpListener, router: Router, end: CancellationToken) -> io::Result<()> {
     axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await
 }
 
@@ -149,7 +159,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (readiness, end) = (Readiness::default(), CancellationToken::new());
-        tokio::spawn(serve(listener, readiness.clone(), Arc::new(Metrics::new("1")), end.clone()));
+        tokio::spawn(serve(listener, readiness.clone(), Arc::new(Metrics::new("1")), Router::new(), end.clone()));
         Served { url, readiness, end }
     }
 

@@ -3,7 +3,7 @@
 //! The way of a change: a watch in [`controller`] → [`reconcile`], which asks [`trigger`] whether a pass is due →
 //! `attempt`, which has [`resolve`] make policy and clients, and runs the engine → [`status`], one function from the
 //! former status and the report to the next status → [`store`], which writes it. The end of a resource is
-//! `finalizer`'s. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
+//! `finalizer`'s. [`keys`] looks after keys that the operator makes itself. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
 //! is the life of the process. The command line uses [`resolve`] and [`secrets`] without the rest.
 
 pub mod admin;
@@ -15,6 +15,7 @@ mod finalizer;
 pub mod governors;
 pub mod http;
 pub mod journal;
+pub mod keys;
 pub mod kubernetes;
 pub mod leader;
 pub mod lease;

@@ -20,6 +20,15 @@ pub fn rules() -> Vec<PolicyRule> {
     ]
 }
 
+/// Rules for the same namespaces that let the operator make keys for resources which name none. Without them it tells such
+/// resources to name one.
+#[must_use]
+pub fn key_rules() -> Vec<PolicyRule> {
+    // Beside the list above, here by the label of the resource: which keys there are. create: a key's Secret, once. delete: that of a key that has been replaced. Never patch or update: what a Secret
+    // holds is not changed.
+    vec![rule("", "secrets", &["create", "delete"])]
+}
+
 /// Rules for the operator's own namespace: the Lease of its leader election.
 #[must_use]
 pub fn own_rules() -> Vec<PolicyRule> {

@@ -20,6 +20,7 @@ use crate::{
     events::{Announcer, news},
     finalizer,
     journal::Journal,
+    keys,
     kubernetes::ApiError,
     leader::Claim,
     metrics::Metrics,
@@ -29,7 +30,7 @@ use crate::{
     secrets::KubeSecrets,
     status,
     store::Store,
-    trigger::{self, Known},
+    trigger::{self, Known, Trigger},
 };
 
 /// A resource that may be undecodable; such a one is left alone and stops no other.
@@ -39,6 +40,8 @@ pub type Guarded = DeserializeGuard<OktaUserSync>;
 pub struct Context {
     pub(crate) store: Store,
     pub(crate) secrets: KubeSecrets,
+    pub(crate) vault: keys::vault::Vault,
+    pub(crate) keys: keys::Pace,
     pub(crate) resolver: Resolver,
     pub(crate) watched: reflector::Store<Guarded>,
     pub(crate) records: Records,
@@ -55,10 +58,12 @@ impl Context {
     /// Whether a pass over `object`, begun as it was, may still write: this process leads, is not stopping, and nobody
     /// has changed, suspended or deleted the resource since.
     pub(crate) fn may_write(&self, object: &OktaUserSync) -> bool {
-        self.claim.holds()
-            && !self.stop.is_cancelled()
-            && self.watched.get(&reference(object)).and_then(|now| now.0.as_ref().ok().map(|now| same(now, object)))
-                == Some(true)
+        self.claim.holds() && !self.stop.is_cancelled() && self.now(object, |now| same(now, object))
+    }
+
+    /// Whether the watch shows `object`, and shows it as `wanted`.
+    pub(crate) fn now(&self, object: &OktaUserSync, wanted: impl Fn(&OktaUserSync) -> bool) -> bool {
+        self.watched.get(&reference(object)).is_some_and(|now| now.0.as_ref().is_ok_and(wanted))
     }
 }
 
@@ -104,7 +109,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     context.metrics.undecodable(context.records.decodable(&uid, true));
     let mut record = context.records.take(&uid);
     record.shown_as = Some(resource(object));
-    let done = look(&context, object, &mut record).await;
+    let done = Box::pin(look(&context, object, &mut record)).await;
     // One that was deleted meanwhile has been forgotten already, and is not to be remembered again.
     if context.watched.get(&reference(object)).is_some_and(|now| now.uid() == object.metadata.uid) {
         context.records.put(&uid, record);
@@ -138,65 +143,84 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         }
         return Ok(Action::await_change());
     }
-    let secret_changed = secret_changed(context, object, record).await;
+    let secret_changed = secret_changed(context, object, &previous, record).await;
     let known =
         Known { status: &previous, approval_seen: approval_seen(record), secret_changed, first_look: !record.passed };
-    let Some(why) = trigger::due(object, known, Timestamp::now()) else {
-        debug!(name = object.name_any(), "not due");
-        return Ok(until_next(&previous));
-    };
+    let why = trigger::due(object, known, Timestamp::now());
     // Each write names the version that it is made on, so it has to know of the ones before it.
     let mut written = object.clone();
     let object = &mut written;
-    if let Some(version) = context.store.add_finalizer(object).await? {
-        object.metadata.resource_version = Some(version);
-    }
     let mut previous = previous;
-    if previous.observed_generation != Some(generation)
-        && let Some(next) = status::begun(&previous, generation, Timestamp::now())
-    {
-        object.metadata.resource_version = context.store.write_status(object, &next).await?;
-        record.status = Some(next.clone());
+    if why.is_some() {
+        if let Some(version) = context.store.add_finalizer(object).await? {
+            object.metadata.resource_version = Some(version);
+        }
+        if previous.observed_generation != Some(generation)
+            && let Some(next) = status::begun(&previous, generation, Timestamp::now())
+        {
+            object.metadata.resource_version = context.store.write_status(object, &next).await?;
+            record.status = Some(next.clone());
+            previous = next;
+        }
+    }
+    let mut why = why;
+    if let Some(next) = keys::tend(context, object, &previous, record, why.is_some()).await {
+        if previous.public_key.is_none() && next.public_key.is_some() {
+            // What the last pass lacked is there.
+            why = why.or(Some(Trigger::Secret));
+        }
+        if let Some(version) = publish(context, object, record, &previous, next.clone()).await? {
+            object.metadata.resource_version = Some(version);
+        }
         previous = next;
     }
+    let Some(why) = why else {
+        debug!(name = object.name_any(), "not due");
+        return Ok(until_next(&previous, record));
+    };
     let Some(next) = attempt(context, object, &previous, record, why).await else {
         return Ok(Action::await_change());
     };
-    let wait = until_next(&next);
+    let wait = until_next(&next, record);
     publish(context, object, record, &previous, next).await?;
     Ok(wait)
 }
 
 /// The one status write, and what it tells. The new status counts from now on, written or not: it remembers removals
-/// that have happened (P5).
+/// that have happened (P5). Answers the version after the write, for the next one.
 async fn publish(
     context: &Arc<Context>,
     object: &OktaUserSync,
     record: &mut Record,
     previous: &OktaUserSyncStatus,
     next: OktaUserSyncStatus,
-) -> Result<(), ApiError> {
+) -> Result<Option<String>, ApiError> {
     record.status = Some(next.clone());
     record.unwritten = true;
     context.metrics.status(&resource(object), &next);
-    match context.store.write_status(object, &next).await {
+    let version = match context.store.write_status(object, &next).await {
         // The resource is gone, or another of the same name is there.
-        Err(error) if error.is_not_found() => {}
-        other => drop(other?),
-    }
+        Err(error) if error.is_not_found() => None,
+        other => other?,
+    };
     record.unwritten = false;
     let mut all = std::mem::take(&mut record.news);
     all.extend(news(previous, &next));
     context.announcer.tell(object, all).await;
-    Ok(())
+    Ok(version)
 }
 
 /// Whether what a Secret holds is another than at the last pass of this process. Asked only when one was written.
-async fn secret_changed(context: &Arc<Context>, object: &OktaUserSync, record: &Record) -> bool {
+async fn secret_changed(
+    context: &Arc<Context>,
+    object: &OktaUserSync,
+    status: &OktaUserSyncStatus,
+    record: &Record,
+) -> bool {
     if !context.records.was_touched(&object.uid().unwrap_or_default()) || !record.passed {
         return false;
     }
-    let material = context.resolver.read(&subject(object), &context.secrets).await;
+    let material = context.resolver.read(&subject(object, status), &context.secrets).await;
     Some(material.map(|material| material.prints())) != record.prints
 }
 
@@ -209,12 +233,14 @@ fn record_status(object: &OktaUserSync) -> OktaUserSyncStatus {
     object.status.clone().unwrap_or_default()
 }
 
-/// To look again when the next pass is due.
-fn until_next(status: &OktaUserSyncStatus) -> Action {
-    let Some(next) = &status.next_run else { return Action::await_change() };
-    let wait = next.0.duration_since(Timestamp::now());
+/// To look again when the next pass, or something about keys, is due.
+fn until_next(status: &OktaUserSyncStatus, record: &Record) -> Action {
+    let now = Timestamp::now();
+    let wait = |until: Timestamp| Duration::try_from(until.duration_since(now)).unwrap_or_default();
     // A status knows whole seconds only, so a second is added rather than looking too early.
-    Action::requeue(Duration::try_from(wait).unwrap_or_default() + Duration::from_secs(1))
+    let pass = status.next_run.as_ref().map(|next| wait(next.0) + Duration::from_secs(1));
+    let keys = record.keys.wake().map(wait);
+    pass.into_iter().chain(keys).min().map_or_else(Action::await_change, Action::requeue)
 }
 
 /// The wait after a reconcile that could not do its part with the Kubernetes API.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::{
     events::News,
+    keys::Upkeep,
     metrics::Resource,
     resolve::{Clients, Print},
 };
@@ -40,6 +41,8 @@ pub struct Record {
     pub expiry_told: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
+    /// What is known of keys that the operator made.
+    pub keys: Upkeep,
     /// Its name in metrics.
     pub shown_as: Option<Resource>,
 }

@@ -58,9 +58,17 @@ pub struct Reference {
 pub fn references(object: &OktaUserSync) -> BTreeSet<Reference> {
     let spec = &object.spec;
     let secrets = [&spec.okta.private_key_secret_ref, &spec.teleport.identity_secret_ref];
-    let named = secrets.into_iter().flatten().map(|reference| (Kind::Secret, &reference.name));
+    let named = secrets.into_iter().flatten().map(|reference| reference.name.as_str());
+    // Those of keys that the operator made for it are named in its status.
+    let made =
+        object.status.iter().flat_map(|status| &status.public_key).flat_map(api::status::PublicKey::secret_names);
     named
-        .map(|(kind, name)| Reference { kind, namespace: object.namespace().unwrap_or_default(), name: name.clone() })
+        .chain(made)
+        .map(|name| Reference {
+            kind: Kind::Secret,
+            namespace: object.namespace().unwrap_or_default(),
+            name: name.to_owned(),
+        })
         .collect()
 }
 

@@ -44,6 +44,8 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// What it asks for.
     pub spec: &'a OktaUserSyncSpec,
+    /// The key that the operator has made for it; counts if `spec` names none.
+    pub own_key: Option<SecretKeyRef>,
     /// Plan hashes that its annotation approves.
     pub approvals: Vec<String>,
 }
@@ -224,6 +226,11 @@ impl Resolver {
         }
     }
 
+    /// Whether Okta gives a token for `key`. What other clients do is not touched by it.
+    pub(crate) async fn prove(&self, subject: &Subject<'_>, key: &SecretBytes) -> Result<(), Failure> {
+        self.okta(subject, key, None)?.client.prove().await
+    }
+
     fn okta(
         &self,
         subject: &Subject<'_>,
@@ -287,13 +294,18 @@ impl Resolver {
     }
 
     async fn read_key(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<SecretBytes, Failure> {
+        let named = subject.spec.okta.private_key_secret_ref.as_ref();
+        let own = subject.own_key.as_ref().filter(|_| named.is_none());
+        if named.or(own).is_none() {
+            return Err(no_key(subject));
+        }
         let wanted = Wanted {
             side: Side::Okta,
-            field: "okta.privateKeySecretRef",
+            field: if own.is_some() { "status.publicKey" } else { "okta.privateKeySecretRef" },
             what: "the private key (PEM or JWK) of the API Services app",
             missing: "KeySecretMissing",
         };
-        wanted.read(subject.namespace, subject.spec.okta.private_key_secret_ref.as_ref(), secrets).await
+        wanted.read(subject.namespace, named.or(own), secrets).await
     }
 
     async fn read_identity(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<SecretBytes, Failure> {
@@ -305,6 +317,22 @@ impl Resolver {
         };
         wanted.read(subject.namespace, subject.spec.teleport.identity_secret_ref.as_ref(), secrets).await
     }
+}
+
+/// Only an operator makes keys, and asks for one before it comes here: elsewhere one has to be given.
+fn no_key(subject: &Subject<'_>) -> Failure {
+    let Subject { namespace, name, .. } = subject;
+    Failure::new(
+        Side::Okta,
+        Class::Configuration,
+        "KeySecretMissing",
+        "okta.privateKeySecretRef is not set: in a cluster the operator makes a key then, here there is none",
+        format!(
+            "give the private key with --okta-key FILE. If an operator has made it: kubectl get secret -n {namespace} \
+             \"$(kubectl get ous {name} -n {namespace} -o jsonpath='{{.status.publicKey.secretName}}')\" -o \
+             jsonpath='{{.data.private\\.pem}}' | base64 -d > FILE. If there is none yet: okta-user-sync key new FILE"
+        ),
+    )
 }
 
 /// One reference of a specification, and the words for when it leads nowhere.

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     events::Announcer,
     http::{self, Readiness, Role},
     journal::{self, Journal},
+    keys::{self, jwks::Board, vault::Vault},
     kubernetes::tuned,
     leader::{Claim, Election, Ended, Times},
     lease::KubeLease,
@@ -46,10 +47,12 @@ pub struct Settings {
     pub reach: Reach,
     /// Only resources with these labels are served, as `kubectl --selector` writes it.
     pub selector: Option<String>,
-    /// Where `/healthz`, `/readyz` and `/metrics` are served; port 0 takes any.
+    /// Where `/healthz`, `/readyz`, `/metrics` and the public keys are served; port 0 takes any.
     pub listen: SocketAddr,
     /// Where administrators may change the level of the log, if anywhere.
     pub admin: Option<Admin>,
+    /// Where the public keys are served and nothing else: a port that Okta may reach. `None`: nowhere.
+    pub jwks_listen: Option<SocketAddr>,
     /// Name of this process among its replicas: the pod's name.
     pub instance: String,
     /// `None`: this is the only process, and works at once.
@@ -60,6 +63,8 @@ pub struct Settings {
     pub defaults: Defaults,
     /// How failing resources wait.
     pub backoff: Backoff,
+    /// How fast keys that the operator made are changed.
+    pub keys: keys::Pace,
     /// How long a deletion policy is tried after the deletion before the resource is let go (P15).
     pub cleanup_within: Duration,
     /// How long the passes under way may take to end after a stop. Keep it below the pod's grace period.
@@ -82,11 +87,13 @@ impl Settings {
             selector: None,
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             admin: None,
+            jwks_listen: None,
             instance: "okta-user-sync".into(),
             leader_election: None,
             concurrency: 4,
             defaults,
             backoff: Backoff::default(),
+            keys: keys::Pace::default(),
             cleanup_within: Duration::from_secs(300),
             grace: GRACE,
             audit_journal: None,
@@ -159,6 +166,7 @@ pub struct Operator {
     admin: Option<(TcpListener, Admin)>,
     listener: TcpListener,
     address: SocketAddr,
+    jwks: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Operator {
@@ -184,7 +192,15 @@ impl Operator {
             Some(admin) => Some((bind(admin.listen).await?, admin)),
             None => None,
         };
-        Ok(Self { settings, client, journal, admin, listener, address })
+        let jwks = match settings.jwks_listen {
+            Some(wanted) => {
+                let listener = bind(wanted).await?;
+                let address = listener.local_addr().map_err(|error| RunError::Listen(wanted, error))?;
+                Some((listener, address))
+            }
+            None => None,
+        };
+        Ok(Self { settings, client, journal, admin, listener, address, jwks })
     }
 
     /// Where probes and metrics are served.
@@ -193,22 +209,38 @@ impl Operator {
         self.address
     }
 
+    /// Where public keys are served alone.
+    #[must_use]
+    pub fn jwks_address(&self) -> Option<SocketAddr> {
+        self.jwks.as_ref().map(|(_, address)| *address)
+    }
+
     /// Runs until `stop`.
     ///
     /// # Errors
     /// As [`run`].
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { settings, client, journal, admin, listener, address } = self;
+        let Self { settings, client, journal, admin, listener, address, jwks } = self;
         let (readiness, metrics) = (Readiness::default(), Arc::new(Metrics::new(&settings.version)));
         info!(%address, version = settings.version, "serving probes and metrics");
-        let end = CancellationToken::new();
-        let serving = http::serve(listener, readiness.clone(), metrics.clone(), end.clone());
-        let mut server = tokio::spawn(serving);
+        let (end, board) = (CancellationToken::new(), Board::default());
+        let public = keys::jwks::router(board.clone());
+        let serving = http::serve(listener, readiness.clone(), metrics.clone(), public.clone(), end.clone());
+        let serving_keys = jwks.map(|(listener, address)| {
+            info!(%address, "serving public keys");
+            http::serve_alone(listener, public, end.clone())
+        });
+        let mut server = tokio::spawn(async move {
+            match serving_keys {
+                Some(keys) => futures::future::try_join(serving, keys).await.map(drop),
+                None => serving.await,
+            }
+        });
         if let Some((listener, Admin { listen, levels })) = admin {
             info!(address = %listen, "serving administrators");
             tokio::spawn(admin::serve(listener, levels, end.clone()));
         }
-        let life = Life { settings, client, journal, readiness, metrics, stop };
+        let life = Life { settings, client, journal, readiness, metrics, board, stop };
         let ended = tokio::select! {
             ended = life.lead_and_work() => ended,
             ended = &mut server => return Err(RunError::Server(format!("{ended:?}"))),
@@ -232,6 +264,7 @@ struct Life {
     journal: Journal,
     readiness: Readiness,
     metrics: Arc<Metrics>,
+    board: Board,
     stop: CancellationToken,
 }
 
@@ -241,6 +274,9 @@ impl Life {
             () = definition::wait(&self.client, &self.readiness, &self.metrics) => {}
             () = self.stop.cancelled() => return Ok(()),
         }
+        // Every process serves the public keys, whether it leads or stands by.
+        let follow = self.board.clone().follow(self.client.clone(), self.settings.reach.clone());
+        let _following = AbortOnDropHandle::new(tokio::spawn(follow));
         let Some(election) = &self.settings.leader_election else {
             self.metrics.leader(true);
             self.work(Claim::alone()).await;
@@ -277,6 +313,8 @@ impl Life {
         let context = Arc::new(Context {
             store: Store::new(self.client.clone()),
             secrets: KubeSecrets::new(self.client.clone()),
+            vault: Vault::new(self.client.clone()),
+            keys: settings.keys,
             resolver,
             watched,
             records: Records::default(),

@@ -224,7 +224,7 @@ async fn after_a_restart_one_that_could_not_begin_is_looked_at_once_more() {
     .unwrap();
     // A second resource is worked on; the first had its turn before it, and is left alone now.
     world.create("beta", least()).await.unwrap();
-    ready_is(&world, "beta", "KeySecretMissing").await;
+    ready_is(&world, "beta", "IdentitySecretMissing").await;
     assert_eq!(world.get("acme").await["status"], again["status"]);
     operator.stopped().await.unwrap();
 }
@@ -356,7 +356,7 @@ async fn p08_one_leads_the_other_stands_by_and_takes_over() {
     first.stopped().await.unwrap();
     second.is("leading").await;
     world.create("acme", least()).await.unwrap();
-    ready_is(&world, "acme", "KeySecretMissing").await;
+    ready_is(&world, "acme", "IdentitySecretMissing").await;
     let leases = Api::<Lease>::namespaced(world.client.clone(), &world.namespace);
     let name = settings(world.control_plane.config(), &world.namespace).shard().lease("okta-user-sync");
     let lease = leases.get(&name).await.unwrap().spec.unwrap();
@@ -404,7 +404,7 @@ async fn a_missing_definition_is_waited_for_and_an_undecodable_resource_stops_no
     raw.create(&PostParams::default(), &support::object("good", &least())).await.unwrap();
     eventually(SOON, "the good one's status", async || {
         let good = serde_json::to_value(raw.get("good").await.unwrap()).unwrap();
-        if condition(&good, "Ready")["reason"] == "KeySecretMissing" { Ok(()) } else { Err(good.to_string()) }
+        if condition(&good, "Ready")["reason"] == "IdentitySecretMissing" { Ok(()) } else { Err(good.to_string()) }
     })
     .await
     .unwrap();

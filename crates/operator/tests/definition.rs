@@ -29,6 +29,9 @@ async fn good_specifications_are_taken() {
         json!({ "okta": { "orgURL": "https://my-admin-team.okta.com" } }),
         json!({ "okta": { "dpop": "Required", "budgetPercent": 100, "fastPath": "Disabled" } }),
         json!({ "okta": { "privateKeySecretRef": { "name": "key", "key": "private.pem" } } }),
+        json!({ "okta": { "keyRotation": "1d" } }),
+        json!({ "okta": { "keyRotation": "90d" } }),
+        json!({ "okta": { "keyRotation": "365d" } }),
         json!({ "interval": "1m" }),
         json!({ "interval": "24h" }),
         json!({ "interval": "1h30m" }),
@@ -79,6 +82,14 @@ async fn bad_specifications_are_refused_with_words_that_help() {
         (
             json!({ "okta": { "privateKeySecretRef": { "name": "", "key": "k" } } }),
             "spec.okta.privateKeySecretRef.name",
+        ),
+        (json!({ "okta": { "keyRotation": "0d" } }), "okta.keyRotation must lie between 1d and 365d"),
+        (json!({ "okta": { "keyRotation": "366d" } }), "okta.keyRotation must lie between 1d and 365d"),
+        (json!({ "okta": { "keyRotation": "90h" } }), "okta.keyRotation must lie between 1d and 365d"),
+        (json!({ "okta": { "keyRotation": "2160h" } }), "spec.okta.keyRotation"),
+        (
+            json!({ "okta": { "keyRotation": "90d", "privateKeySecretRef": { "name": "key", "key": "k" } } }),
+            "okta.keyRotation is about keys that the operator makes",
         ),
         (json!({ "interval": "59s" }), "interval must lie between 1m and 24h"),
         (json!({ "interval": "24h1s" }), "interval must lie between 1m and 24h"),
@@ -215,4 +226,16 @@ async fn unknown_fields_are_refused_when_asked_strictly() {
         PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("kubectl") };
     let told = world.raw().patch("acme", &params, &Patch::Apply(typo)).await.unwrap_err();
     assert!(told.to_string().contains("brakes"), "{told}");
+}
+
+#[tokio::test]
+async fn the_example_without_a_key_is_taken_as_it_stands() {
+    let world = world("keyless").await;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(include_str!("../../../examples/keyless.yaml")).unwrap();
+    let mut example = documents.into_iter().find(|document| document["kind"] == "OktaUserSync").unwrap();
+    example["metadata"]["namespace"] = world.namespace.clone().into();
+    let params =
+        PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("kubectl") };
+    world.raw().patch("acme", &params, &Patch::Apply(example)).await.unwrap();
+    assert_eq!(world.get("acme").await["spec"]["okta"]["keyRotation"], "90d");
 }

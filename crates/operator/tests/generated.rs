@@ -50,6 +50,7 @@ fn the_definition_in_the_chart() {
 #[test]
 fn the_rules_in_the_chart() {
     made_from("charts/okta-user-sync/files/rules.yaml", &operator::rbac::rules());
+    made_from("charts/okta-user-sync/files/key-rules.yaml", &operator::rbac::key_rules());
     made_from("charts/okta-user-sync/files/own-rules.yaml", &operator::rbac::own_rules());
 }
 
@@ -62,7 +63,8 @@ fn the_definition_reads_back_as_it_was() {
 
 #[test]
 fn no_rule_has_a_wildcard() {
-    for rule in operator::rbac::rules().into_iter().chain(operator::rbac::own_rules()) {
+    let all = [operator::rbac::rules(), operator::rbac::key_rules(), operator::rbac::own_rules()];
+    for rule in all.into_iter().flatten() {
         let words = rule.api_groups.into_iter().flatten().chain(rule.resources.into_iter().flatten()).chain(rule.verbs);
         assert!(words.into_iter().all(|word| !word.contains('*')));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use api::OktaUserSync;
-use api::spec::{FastPath, Source};
+use api::spec::{FastPath, SecretKeyRef, Source};
 use clap::Args;
 use engine::directory::PeopleSource;
 use engine::preflight::{Line, Verdict};
@@ -115,12 +115,13 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
         (Some(resource), _) => {
             let client = cluster().await?;
             let resource = fetch(&client, resource).await?;
-            look.at(&resource, &KubeSecrets::new(client)).await?
+            let own_key = resource.status.as_ref().and_then(operator::keys::reference);
+            look.at(&resource, own_key, &KubeSecrets::new(client)).await?
         }
         (None, Some(file)) => {
             let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
-            let Manifests { resource, secrets, .. } = manifests(file, pick, okta, teleport)?;
-            look.at(&resource, &secrets).await?
+            let Manifests { resource, own_key, secrets, .. } = manifests(file, pick, okta, teleport)?;
+            look.at(&resource, own_key, &secrets).await?
         }
         (None, None) => {
             return Err(Stop::bad_input("nothing says which OktaUserSync is meant", "give -f or --from-cluster"));
@@ -146,16 +147,22 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Looks at both sides with what `resource` says.
+    /// Looks at both sides with what `resource` says; `own_key` is where the key lies that an operator has made for it.
     ///
     /// # Errors
     /// A file, a pattern or a filter that cannot be read.
-    pub async fn at(&self, resource: &OktaUserSync, secrets: &impl Secrets) -> Result<Told, Stop> {
+    pub async fn at(
+        &self,
+        resource: &OktaUserSync,
+        own_key: Option<SecretKeyRef>,
+        secrets: &impl Secrets,
+    ) -> Result<Told, Stop> {
         let defaults = defaults(self.okta, self.teleport)?;
         let ceiling = defaults.ceiling.clone();
         let resolver = Resolver::new(defaults);
         let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-        let subject = Subject { namespace: &namespace, name: &name, spec: &resource.spec, approvals: Vec::new() };
+        let subject =
+            Subject { namespace: &namespace, name: &name, spec: &resource.spec, own_key, approvals: Vec::new() };
         // A role above the ceiling is a line of its own; the rest is bad input.
         if let Err(failure) = resolver.policy(&subject)
             && failure.reason != "RoleAboveCeiling"

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use api::OktaUserSync;
+use api::spec::SecretKeyRef;
 use clap::Args;
 use engine::explain::Explanation;
 use engine::pass::Pass;
@@ -66,12 +67,14 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
         (Some(resource), _) => {
             let client = cluster().await?;
             let resource = fetch(&client, resource).await?;
-            explain(&arguments, &resource, &KubeSecrets::new(client)).await?
+            let own_key = resource.status.as_ref().and_then(operator::keys::reference);
+            explain(&arguments, &resource, own_key, &KubeSecrets::new(client)).await?
         }
         (None, Some(file)) => {
             let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
-            let Manifests { resource, secrets, .. } = manifests(file, pick, &arguments.okta, &arguments.teleport)?;
-            explain(&arguments, &resource, &secrets).await?
+            let Manifests { resource, own_key, secrets, .. } =
+                manifests(file, pick, &arguments.okta, &arguments.teleport)?;
+            explain(&arguments, &resource, own_key, &secrets).await?
         }
         (None, None) => {
             return Err(Stop::bad_input("nothing says which OktaUserSync is meant", "give -f or --from-cluster"));
@@ -112,10 +115,15 @@ pub async fn fetch(client: &kube::Client, resource: &str) -> Result<OktaUserSync
         .map_err(|e| Stop::bad_input(format!("OktaUserSync {resource}: {e}"), "see kubectl get ous --all-namespaces"))
 }
 
-async fn explain(arguments: &Arguments, resource: &OktaUserSync, secrets: &impl Secrets) -> Result<Explanation, Stop> {
+async fn explain(
+    arguments: &Arguments,
+    resource: &OktaUserSync,
+    own_key: Option<SecretKeyRef>,
+    secrets: &impl Secrets,
+) -> Result<Explanation, Stop> {
     let resolver = Resolver::new(defaults(&arguments.okta, &arguments.teleport)?);
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-    let subject = Subject { namespace: &namespace, name: &name, spec: &resource.spec, approvals: Vec::new() };
+    let subject = Subject { namespace: &namespace, name: &name, spec: &resource.spec, own_key, approvals: Vec::new() };
     let policy = resolver.policy(&subject)?;
     let material = resolver.read(&subject, secrets).await?;
     let clients = resolver.clients(&subject, &material, None)?;

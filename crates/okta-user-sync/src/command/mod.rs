@@ -8,6 +8,7 @@ pub mod crd;
 pub mod demo;
 pub mod explain;
 pub mod init;
+pub mod key;
 pub mod man;
 pub mod operator;
 pub mod plan;
@@ -37,6 +38,7 @@ pub async fn run(command: Command, levels: Arc<dyn LogLevels>) -> Result<Exit, S
         Command::Plan(arguments) => plan::run(arguments).await,
         Command::Completion(arguments) => completion::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
+        Command::Key(arguments) => key::run(arguments),
         Command::Crd(arguments) => crd::run(&arguments),
         #[cfg(feature = "demo")]
         Command::Sim(arguments) => sim::run(arguments).await,

@@ -43,7 +43,7 @@ pub struct Arguments {
     election: ElectionArguments,
     #[command(flatten)]
     resources: ResourceArguments,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Where /healthz, /readyz, /metrics and the public keys (/.well-known/...) are served.
     #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// Where the level of the log is shown and changed while the operator runs (GET and PUT /log-level); an address of
@@ -56,6 +56,10 @@ pub struct Arguments {
     /// Name people in Events. Whoever may read Events of a resource's namespace sees the names then.
     #[arg(long, env = "OKTA_USER_SYNC_EVENTS_SHOW_NAMES")]
     events_show_names: bool,
+    /// Where the public keys are served and nothing else, for a port that Okta can reach through an Ingress
+    /// [default: nowhere].
+    #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_JWKS_LISTEN")]
+    jwks_listen: Option<SocketAddr>,
     /// Seconds that passes under way may take to end after a stop. Keep it below the pod's grace period.
     #[arg(long, value_name = "SECONDS", env = "OKTA_USER_SYNC_GRACE_SECONDS", default_value_t = 20)]
     grace_seconds: u64,
@@ -150,6 +154,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
         resources,
         listen,
         admin_listen: _,
+        jwks_listen,
         audit_journal,
         events_show_names,
         grace_seconds,
@@ -176,6 +181,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
         reach: kubernetes.watch_namespace.map_or(Reach::Cluster, Reach::Namespace),
         selector: kubernetes.watch_label_selector.filter(|selector| !selector.trim().is_empty()),
         listen,
+        jwks_listen,
         instance: election.instance.unwrap_or_else(|| format!("okta-user-sync-{}", uuid::Uuid::new_v4().simple())),
         leader_election: (!election.no_leader_election).then_some(LeaderElection {
             namespace: own_namespace,

@@ -143,7 +143,7 @@ pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
     let file = arguments.file.display().to_string();
     let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
     let manifests = manifests(&arguments.file, pick, &arguments.okta, &arguments.teleport)?;
-    let Manifests { mut resource, secrets, ignored } = manifests;
+    let Manifests { mut resource, own_key, secrets, ignored } = manifests;
     if verb == Verb::Preview {
         resource.spec.mode = Mode::Preview;
     } else if resource.spec.suspend {
@@ -161,7 +161,7 @@ pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
         state: arguments.state.as_deref(),
         audit_journal: arguments.audit_journal.as_ref(),
     };
-    let report = pass(given, &owner, &resource, &secrets).await?;
+    let report = pass(given, &owner, &resource, own_key, &secrets).await?;
     print(arguments.output, &owner, &report, began, &ignored)?;
     Ok(outcome::exit(&report))
 }
@@ -236,11 +236,18 @@ pub async fn preview(
     resource: &OktaUserSync,
     secrets: &MapSecrets,
 ) -> Result<Report, Stop> {
-    pass(Given { okta, teleport, approve: None, state: None, audit_journal: None }, owner, resource, secrets).await
+    pass(Given { okta, teleport, approve: None, state: None, audit_journal: None }, owner, resource, None, secrets)
+        .await
 }
 
 /// Resolves, runs the pass, and keeps the state.
-async fn pass(given: Given<'_>, owner: &str, resource: &OktaUserSync, secrets: &MapSecrets) -> Result<Report, Stop> {
+async fn pass(
+    given: Given<'_>,
+    owner: &str,
+    resource: &OktaUserSync,
+    own_key: Option<SecretKeyRef>,
+    secrets: &MapSecrets,
+) -> Result<Report, Stop> {
     let resolver = Resolver::new(defaults(given.okta, given.teleport)?);
     let annotated = resource.annotations().get(APPROVE_PLAN).cloned();
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
@@ -248,6 +255,7 @@ async fn pass(given: Given<'_>, owner: &str, resource: &OktaUserSync, secrets: &
         namespace: &namespace,
         name: &name,
         spec: &resource.spec,
+        own_key,
         approvals: given.approve.map(str::to_owned).into_iter().chain(annotated).collect(),
     };
     let policy = resolver.policy(&subject)?;

@@ -212,7 +212,7 @@ async fn look(ask: &Asker, arguments: &Arguments, answers: &Answers) -> Result<b
     let look = Look { okta: &arguments.okta, teleport: &arguments.teleport, known: None };
     loop {
         let Manifests { resource, secrets, .. } = read(answers)?;
-        let told = look.at(&resource, &secrets).await?;
+        let told = look.at(&resource, None, &secrets).await?;
         ask.say(&format!("\n{}", check::text(&told)));
         if told.ok {
             return Ok(true);

@@ -69,11 +69,14 @@ fn signatures_are_those_that_others_verify() {
 
 #[test]
 fn a_made_key_can_be_kept_and_read_again() {
-    for kind in [KeyKind::Rsa2048, KeyKind::P256] {
+    for kind in [KeyKind::Rsa2048, KeyKind::P256, KeyKind::P384, KeyKind::P521] {
         let key = PrivateKey::generate(kind).unwrap();
         let pem = key.to_pkcs8_pem().unwrap();
         assert_eq!(PrivateKey::parse(pem.expose_secret().as_bytes()).unwrap(), key);
-        verify(&key);
+        assert_eq!(KeyKind::for_algorithm(key.algorithm()), kind);
+        if kind != KeyKind::P521 {
+            verify(&key);
+        }
     }
 }
 

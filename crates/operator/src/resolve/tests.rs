@@ -33,7 +33,7 @@ fn secrets() -> MapSecrets {
 }
 
 fn subject(spec: &OktaUserSyncSpec) -> Subject<'_> {
-    Subject { namespace: "home", name: "acme", spec, approvals: vec![] }
+    Subject { namespace: "home", name: "acme", spec, own_key: None, approvals: vec![] }
 }
 
 async fn failure(spec: &OktaUserSyncSpec) -> Failure {

@@ -84,7 +84,7 @@ impl World {
         let made = ServiceAccount { metadata: named(account), ..ServiceAccount::default() };
         if accounts.get_opt(account).await.unwrap().is_none() {
             accounts.create(&PostParams::default(), &made).await.unwrap();
-            let rules = rbac::rules().into_iter().chain(rbac::own_rules()).collect();
+            let rules = rbac::rules().into_iter().chain(rbac::key_rules()).chain(rbac::own_rules()).collect();
             self.allow(account, rules).await;
         }
         let token = self.control_plane.service_account_token(&self.namespace, account, &[]).await.unwrap();
