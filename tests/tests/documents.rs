@@ -146,3 +146,19 @@ fn the_book_holds_every_page() {
     }
     suites::chart::made(&docs.join("SUMMARY.md"), &made, "UPDATE=1 cargo test -p suites --test documents");
 }
+
+#[test]
+fn every_promise_links_to_tests_that_are_named_after_it() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| P")).collect();
+    assert_eq!(rows.len(), 18);
+    for (number, row) in (1..).zip(rows) {
+        let cell = row.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap();
+        let shown = links(cell);
+        assert!(!shown.is_empty(), "P{number} names no test");
+        for target in shown {
+            let text = fs::read_to_string(repository().join(&target)).unwrap();
+            assert!(text.contains(&format!("fn p{number:02}_")), "{target} has no test of P{number}");
+        }
+    }
+}
