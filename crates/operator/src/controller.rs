@@ -129,22 +129,29 @@ fn resources(
     readiness: Readiness,
     mut named: Watches,
 ) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send + use<> {
+    let mut failures = 0;
     let config = watcher::Config { label_selector: shard.selector.clone(), ..watcher::Config::default() };
     let watched = watcher(shard.reach.api::<Guarded>(client), config)
         .modify(|object| drop(object.meta_mut().managed_fields.take()))
         .default_backoff()
         .reflect(writer)
         .inspect(move |event| {
+            failures = if event.is_ok() { 0 } else { failures.saturating_add(1) };
             follow(event, &context, &mut named);
-            observe(event, &context, &readiness);
+            observe(event, &context, &readiness, failures);
         })
         .applied_objects()
         .predicate_filter(fingerprint, kube::runtime::PredicateConfig::default());
     trigger_self(watched, ())
 }
 
-/// What the watch itself tells: whether it works, and who is gone.
-fn observe(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Context, readiness: &Readiness) {
+/// What the watch itself tells: whether it works, and who is gone. `failures`: how often in a row it has failed.
+fn observe(
+    event: &Result<watcher::Event<Guarded>, watcher::Error>,
+    context: &Context,
+    readiness: &Readiness,
+    failures: u32,
+) {
     match event {
         Ok(watcher::Event::InitDone) => {
             readiness.cleared(OBSTACLE);
@@ -164,8 +171,19 @@ fn observe(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Co
             context.metrics.forget(&gone);
         }
         Ok(_) => readiness.cleared(OBSTACLE),
-        Err(error) => readiness.blocked(OBSTACLE, format!("OktaUserSyncs cannot be watched: {error}")),
+        Err(error) => {
+            let why = format!("OktaUserSyncs cannot be watched: {error}");
+            readiness.blocked_for(OBSTACLE, why, next_failure_within(failures));
+        }
     }
+}
+
+/// When the next failure would be known at the latest. A watch that works again says nothing as long as nobody writes a
+/// resource, so its silence for that long is the good news. (The watch is tried again after 0.8 s, then twice as long each
+/// time, up to 30 s, with jitter; and an answer may take a while.)
+fn next_failure_within(failures: u32) -> Duration {
+    let wait = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures)).min(Duration::from_secs(30));
+    2 * wait + crate::kubernetes::CALL_LIMIT
 }
 
 /// Everything about a resource that may make a pass due. Status is not among it; finalizers and the deletion stamp are,

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -31,8 +32,8 @@ pub struct Readiness(Arc<Mutex<State_>>);
 #[derive(Debug)]
 struct State_ {
     role: Role,
-    /// What stands in the way: a name for each obstacle, and the words for people.
-    obstacles: BTreeMap<&'static str, String>,
+    /// What stands in the way: a name for each obstacle, the words for people, and when it is gone by itself.
+    obstacles: BTreeMap<&'static str, (String, Option<Instant>)>,
 }
 
 /// What the process does.
@@ -69,7 +70,14 @@ impl Readiness {
     /// Says that `obstacle` stands in the way.
     pub fn blocked(&self, obstacle: &'static str, why: impl Into<String>) {
         let why = why.into();
-        self.change(|state| drop(state.obstacles.insert(obstacle, why)));
+        self.change(|state| drop(state.obstacles.insert(obstacle, (why, None))));
+    }
+
+    /// Says that `obstacle` stands in the way, and is gone unless that is said again within this time: for what tells of
+    /// its failures only.
+    pub fn blocked_for(&self, obstacle: &'static str, why: impl Into<String>, within: Duration) {
+        let (why, until) = (why.into(), Instant::now() + within);
+        self.change(|state| drop(state.obstacles.insert(obstacle, (why, Some(until)))));
     }
 
     /// Says that `obstacle` is gone.
@@ -83,7 +91,9 @@ impl Readiness {
 
     fn answer(&self) -> Answer {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut reasons: Vec<_> = state.obstacles.values().cloned().collect();
+        let now = Instant::now();
+        let standing = state.obstacles.values().filter(|(_, until)| until.is_none_or(|until| now < until));
+        let mut reasons: Vec<_> = standing.map(|(why, _)| why.clone()).collect();
         if state.role == Role::Starting && reasons.is_empty() {
             reasons.push("starting".to_owned());
         }
@@ -182,7 +192,9 @@ mod tests {
         served.readiness.cleared("crd");
         served.readiness.role(Role::StandingBy);
         assert_eq!(ready().await, (200, json!({ "ready": true, "role": "standingBy", "reasons": [] })));
-        served.readiness.blocked("watch", "the watch is broken");
+        served.readiness.blocked_for("watch", "the watch was broken", Duration::ZERO);
+        assert_eq!(ready().await.0, 200, "nobody has said so again");
+        served.readiness.blocked_for("watch", "the watch is broken", Duration::from_secs(3600));
         assert_eq!(ready().await.0, 503);
         assert_eq!(ask(&served, "/healthz").await.0, 200, "whatever stands in the way");
         served.end.cancel();
