@@ -129,7 +129,7 @@ fn resources(
     readiness: Readiness,
     mut named: Watches,
 ) -> impl Stream<Item = Result<ReconcileRequest<Guarded>, watcher::Error>> + Send + use<> {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     let config = watcher::Config { label_selector: shard.selector.clone(), ..watcher::Config::default() };
     let watched = watcher(shard.reach.api::<Guarded>(client), config)
         .modify(|object| drop(object.meta_mut().managed_fields.take()))
