@@ -27,7 +27,7 @@ async fn settled(ground: &Ground) {
 /// The replica has noticed, and says so to probes.
 async fn until_not_ready(replica: &Replica) {
     testkit::eventually(SOON, "the replica to be unready", async || match replica.readyz().await {
-        Ok((503, answer)) => Ok(drop(answer)),
+        Ok((503, _)) => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await
