@@ -18,12 +18,14 @@ use kube::{
 };
 use okta_sim::OktaSim;
 use operator::{
-    Operator, Settings, controller::Reach, journal::Target, keys::Pace, pace::Backoff, rbac, resolve::Defaults,
+    Operator, RunError, Settings, controller::Reach, journal::Target, keys::Pace, pace::Backoff, rbac,
+    resolve::Defaults,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
 use testkit::{Status, Witness, check_settled, eventually, kstatus};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const OPERATOR: &str = "okta-user-sync";
@@ -47,6 +49,8 @@ pub struct House {
     /// A folder that lives as long as the house; the operator's journal is in it.
     pub folder: tempfile::TempDir,
     requests: u32,
+    settings: Settings,
+    operator: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
 }
 
@@ -64,46 +68,88 @@ impl Drop for House {
 impl House {
     /// An operator that waits for its first resource, and an organisation of so many people.
     pub async fn with_people(people: usize) -> Self {
+        Self::with_settings(people, |_| {}).await
+    }
+
+    /// The same, with other settings of the operator.
+    pub async fn with_settings(people: usize, change: impl FnOnce(&mut Settings)) -> Self {
         // One provider for the process; a second installation fails, and that is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let control_plane = testkit::control_plane::shared().await.unwrap();
         let client = control_plane.client().unwrap();
         let namespace = testkit::namespace(&client, "house").await.unwrap();
         let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
+        // Here the log is polled many times as often as elsewhere.
+        okta.org().rate_limit("/api/v1/logs", 1_000_000);
         let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport_sim::Options::default() };
         let teleport = TeleportSim::start(options).await.unwrap();
         crate::ground::install_definition(&client).await;
         let witness =
             Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
         let folder = tempfile::tempdir().unwrap();
+        let defaults = Defaults {
+            okta_ca: Some(okta.ca_pem().as_bytes().to_vec()),
+            teleport_address: None,
+            ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
+        };
+        let mut settings = Settings::new(control_plane.config(), defaults);
+        settings.reach = Reach::Namespace(namespace.clone());
+        settings.listen = ([127, 0, 0, 1], 0).into();
+        settings.audit_journal = Some(Target::File(folder.path().join("journal")));
+        settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
+        settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
+        settings.fast_path_interval = Duration::from_millis(500);
+        change(&mut settings);
         let stop = CancellationToken::new();
-        let url = String::new();
-        let mut house = Self { okta, teleport, client, namespace, witness, url, folder, requests: 0, stop };
+        let mut house = Self {
+            okta,
+            teleport,
+            client,
+            namespace,
+            witness,
+            url: String::new(),
+            folder,
+            requests: 0,
+            settings,
+            operator: None,
+            stop,
+        };
         house.install().await;
-        house.url = house.another_operator("journal").await;
+        house.settings.kube = house.operator_config().await;
+        house.start().await;
         house
+    }
+
+    /// Starts the operator.
+    async fn start(&mut self) {
+        let (url, operator) = self.operate(self.settings.clone()).await;
+        self.url = url;
+        self.operator = Some(operator);
+    }
+
+    async fn operate(&self, settings: Settings) -> (String, JoinHandle<Result<(), RunError>>) {
+        let operator = Operator::bind(settings).await.unwrap();
+        let url = format!("http://{}", operator.address());
+        (url, tokio::spawn(operator.run(self.stop.clone())))
+    }
+
+    /// Stops the operator, and starts another that knows nothing of what that one had in memory.
+    pub async fn restart(&mut self) {
+        self.stop.cancel();
+        if let Some(operator) = self.operator.take() {
+            operator.await.unwrap().unwrap();
+        }
+        self.stop = CancellationToken::new();
+        self.start().await;
     }
 
     /// Starts an operator that works at once, whoever else does, with its journal in that file of the folder; answers where
     /// it serves.
     pub async fn another_operator(&self, journal: &str) -> String {
-        let mut settings = Settings::new(
-            self.operator_config().await,
-            Defaults {
-                okta_ca: Some(self.okta.ca_pem().as_bytes().to_vec()),
-                teleport_address: None,
-                ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
-            },
-        );
-        settings.reach = Reach::Namespace(self.namespace.clone());
-        settings.listen = ([127, 0, 0, 1], 0).into();
+        let mut settings = self.settings.clone();
+        settings.kube = self.operator_config().await;
         settings.audit_journal = Some(Target::File(self.folder.path().join(journal)));
-        settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
-        settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
-        let operator = Operator::bind(settings).await.unwrap();
-        let url = format!("http://{}", operator.address());
-        tokio::spawn(operator.run(self.stop.clone()));
-        url
+        self.operate(settings).await.0
     }
 
     /// A client with the operator's rights and no others.

@@ -1,7 +1,7 @@
 //! Both simulators, both clients, and passes of the engine between them.
 
 use api::{OktaUserSyncSpec, status::Memory};
-use engine::{pass::Pass, policy::Policy, report::Report, role::Ceiling, roster::Roster};
+use engine::{ledger::Ledger, pass::Pass, policy::Policy, report::Report, role::Ceiling};
 use jiff::Timestamp;
 use okta::{Governor, OktaClient, OrgUrl, key::PrivateKey};
 use okta_sim::OktaSim;
@@ -20,7 +20,7 @@ pub struct Stage {
     directory: OktaClient,
     cluster: TeleportClient,
     memory: Memory,
-    roster: Roster,
+    ledger: Ledger,
     passes: u32,
 }
 
@@ -54,7 +54,7 @@ impl Stage {
             okta,
             teleport,
             memory: Memory::default(),
-            roster: Roster::default(),
+            ledger: Ledger::default(),
             passes: 0,
         }
     }
@@ -75,7 +75,7 @@ impl Stage {
             memory: self.memory.clone(),
             pending: None,
             pinned_org: "",
-            roster: self.roster.clone(),
+            ledger: &self.ledger,
             started: Timestamp::now(),
             id: format!("stage{}", self.passes),
             may_write: &|| true,
@@ -85,7 +85,6 @@ impl Stage {
         };
         let report = pass.run(&self.directory, &self.cluster).await;
         self.memory.clone_from(&report.memory);
-        self.roster.clone_from(&report.roster);
         report
     }
 }

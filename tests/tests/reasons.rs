@@ -33,6 +33,8 @@ const OTHER_WORDS: &[&str] = &[
     "Identity",
     "Auth",
     "Proxy",
+    // A person who was dealt with by the fast path while a full pass ran; said nowhere.
+    "DealtWith",
     // Statuses and types of conditions.
     "True",
     "False",

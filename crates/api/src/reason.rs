@@ -103,6 +103,7 @@ pub const GROUPS: &[Group] = &[
             reason("SessionRefused", "Okta did not take this credential for the call"),
             reason("ScopesNotGranted", "the app was not granted the scopes that were asked for"),
             reason("ScopeMissing", "the token lacks a scope that the pass needs"),
+            reason("FastPathNotGranted", "okta.fastPath is Required, and the System Log may not be read"),
             reason("AdminRoleMissing", "the scope is granted, but no admin role lets the app see it"),
             reason("FeatureMissing", "the organisation has no licence for the feature"),
             reason("OperationRefused", "something that Okta names stands against it"),

@@ -68,6 +68,41 @@ pub struct OktaUserSyncStatus {
     /// What the next pass must know of the former ones, so that a restart forgets nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+
+    /// The fast path: whether Okta's System Log is read between full passes, and how far it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fast_path: Option<FastPathStatus>,
+}
+
+/// The fast path between full passes.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FastPathStatus {
+    /// Active, NotGranted, Behind or Off.
+    pub state: FastPathState,
+    /// How far the System Log was read, by Okta's clock. Written when something happens, else every ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Time>,
+    /// The newest event for which somebody was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<Time>,
+    /// What is in the way, and what to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// How the fast path stands.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+pub enum FastPathState {
+    /// Nobody asked for it, or nothing may be written: full passes alone.
+    #[default]
+    Off,
+    /// The System Log is read; who is named there is looked at within seconds.
+    Active,
+    /// Okta does not let the System Log be read: the scope `okta.logs.read` is not granted, or no admin role shows it.
+    NotGranted,
+    /// The System Log cannot be read at the moment; it is tried again.
+    Behind,
 }
 
 /// The key that the operator made and uses, and its neighbours while it is being changed. All keys named here are served at

@@ -16,6 +16,7 @@ use crate::{
     desired::{Carried, DesiredUser, carried, field_changes},
     failure::{Class, Failure, Side},
     journal::{Action, Grounds, Journal, Write},
+    ledger::{Ledger, Turn},
     lock::{Lock, LockReason, Mark, lock_name},
     ownership::{self, Ownership},
     people::{Cause, People},
@@ -53,6 +54,11 @@ pub struct Writer<'a, C> {
     pub writes: &'a AtomicU64,
     /// Told after each creation or update.
     pub written: &'a (dyn Fn() + Sync),
+    /// Told, by Okta id, of each person whose lock is in force.
+    pub locked: &'a (dyn Fn(&str, LockReason) + Sync),
+    /// Asked before anything is done about a person: a partial pass may have taken them in hand meanwhile. `None`: this is
+    /// the only one to write on its people.
+    pub ledger: Option<&'a Ledger>,
     /// Failures of the whole side in a row.
     pub failures: AtomicUsize,
     /// Told of every write, before and after it.
@@ -77,6 +83,7 @@ impl<C: Cluster> Writer<'_, C> {
     /// Locks each account and, once its lock is enforced, deletes it.
     pub async fn remove(&self, removals: &[Removal]) -> Vec<Ended<Removed>> {
         let locked = self.each(removals, |removal| async move {
+            let _turn = self.turn(&removal.okta_id)?;
             let lock = self.leaver_lock(removal);
             if !removal.begun {
                 self.put_lock(&lock, &removal.okta_id, &removal.cause, &removal.cause.words()).await?;
@@ -93,9 +100,11 @@ impl<C: Cluster> Writer<'_, C> {
                 if !enforced.clone()?.contains(&lock) {
                     return Err(not_enforced(&removal.name));
                 }
+                (self.locked)(&removal.okta_id, reason(&removal.cause));
                 if self.policy.action == RemovalAction::LockOnly {
                     return Ok(Removed::Locked);
                 }
+                let _turn = self.turn(&removal.okta_id)?;
                 self.delete(removal).await.map(|()| Removed::Gone)
             }
         });
@@ -107,11 +116,16 @@ impl<C: Cluster> Writer<'_, C> {
     pub async fn suspend(&self, suspensions: &[Suspension]) -> Vec<Ended<()>> {
         let ended = self
             .each(suspensions, |suspension| async move {
+                let _turn = self.turn(&suspension.okta_id)?;
                 let lock =
                     self.lock(&suspension.okta_id, &suspension.name, LockReason::Suspended, None, "suspended in Okta");
                 self.put_lock(&lock, &suspension.okta_id, &Cause::Suspended, "suspended in Okta").await?;
                 let enforced = self.cluster.in_force(std::slice::from_ref(&lock.name)).await?;
-                if enforced.is_empty() { Err(not_enforced(&suspension.name)) } else { Ok(()) }
+                if enforced.is_empty() {
+                    return Err(not_enforced(&suspension.name));
+                }
+                (self.locked)(&suspension.okta_id, LockReason::Suspended);
+                Ok(())
             })
             .await;
         suspensions.iter().map(|suspension| suspension.name.clone()).zip(ended).collect()
@@ -119,7 +133,12 @@ impl<C: Cluster> Writer<'_, C> {
 
     /// Lifts locks of ours.
     pub async fn lift(&self, lifts: &[Lift]) -> Vec<Ended<()>> {
-        let ended = self.each(lifts, |lift| self.lift_one(&lift.lock, &lift.okta_id, &lift.name)).await;
+        let ended = self
+            .each(lifts, |lift| async move {
+                let _turn = self.turn(&lift.okta_id)?;
+                self.lift_one(&lift.lock, &lift.okta_id, &lift.name).await
+            })
+            .await;
         lifts.iter().map(|lift| lift.name.clone()).zip(ended).collect()
     }
 
@@ -127,7 +146,10 @@ impl<C: Cluster> Writer<'_, C> {
     pub async fn create(&self, creations: &[Creation], people: &People) -> Vec<Ended<Carried>> {
         let ended = self
             .each(creations, |creation| async move {
-                let result = self.create_one(creation, people).await;
+                let result = match self.turn(&creation.okta_id) {
+                    Ok(_turn) => self.create_one(creation, people).await,
+                    Err(dealt_with) => Err(dealt_with),
+                };
                 (self.written)();
                 result
             })
@@ -139,9 +161,10 @@ impl<C: Cluster> Writer<'_, C> {
     pub async fn update(&self, updates: &[Update], people: &People) -> Vec<Ended<bool>> {
         let ended = self
             .each(updates, |update| async move {
-                let result = match people.changed(&update.okta_id) {
-                    Some(desired) => self.update_one(desired, update.kind).await,
-                    None => Ok(false),
+                let result = match (self.turn(&update.okta_id), people.changed(&update.okta_id)) {
+                    (Ok(_turn), Some(desired)) => self.update_one(desired, update.kind).await,
+                    (Ok(_), None) => Ok(false),
+                    (Err(dealt_with), _) => Err(dealt_with),
                 };
                 (self.written)();
                 result
@@ -223,16 +246,12 @@ impl<C: Cluster> Writer<'_, C> {
     }
 
     fn leaver_lock(&self, removal: &Removal) -> Lock {
-        let reason = match removal.cause {
-            Cause::Renamed(_) => LockReason::Renamed,
-            _ => LockReason::Leaver,
-        };
         let expires = match self.policy.action {
             // The account stays, so nothing but the lock keeps it shut.
             RemovalAction::LockOnly => None,
             RemovalAction::Delete => Some(self.now.saturating_add(self.lock_life).unwrap_or(Timestamp::MAX)),
         };
-        self.lock(&removal.okta_id, &removal.name, reason, expires, &removal.cause.words())
+        self.lock(&removal.okta_id, &removal.name, reason(&removal.cause), expires, &removal.cause.words())
     }
 
     fn lock(&self, okta_id: &str, name: &str, reason: LockReason, expires: Option<Timestamp>, why: &str) -> Lock {
@@ -255,7 +274,7 @@ impl<C: Cluster> Writer<'_, C> {
         let write = Write {
             lock: Some(&lock.name),
             made: Some(lock),
-            confirmed_by_id: confirmed_by_id(cause, lock),
+            confirmed_by_id: self.confirmed_by_id(cause, lock),
             ..self.told(Action::PutLock, okta_id, &lock.user, cause.nameless())
         };
         let put = self.write(write, self.cluster.put_lock(lock)).await;
@@ -329,6 +348,21 @@ impl<C: Cluster> Writer<'_, C> {
         ended
     }
 
+    /// Whether the lock was asked for after Okta had been asked about that person (P3): it is for every removal, but those
+    /// that the deletion of the resource itself orders; a full pass takes a suspension from the list.
+    fn confirmed_by_id(&self, cause: &Cause, lock: &Lock) -> bool {
+        let suspension = lock.ours.as_ref().is_some_and(|mark| mark.reason == LockReason::Suspended);
+        *cause != Cause::ResourceDeleted && (!suspension || self.ledger.is_none())
+    }
+
+    /// Leave to deal with one person.
+    fn turn<'t>(&'t self, okta_id: &'t str) -> Result<Option<Turn<'t>>, Failure> {
+        match self.ledger {
+            None => Ok(None),
+            Some(ledger) => ledger.turn(okta_id).map(Some).ok_or_else(dealt_with),
+        }
+    }
+
     /// Leave to make one write (P8).
     fn permitted(&self) -> Result<(), Failure> {
         if (self.may_write)() {
@@ -386,6 +420,14 @@ impl<C: Cluster> Writer<'_, C> {
     }
 }
 
+/// Why the lock of somebody who goes for that cause stands.
+fn reason(cause: &Cause) -> LockReason {
+    match cause {
+        Cause::Renamed(_) => LockReason::Renamed,
+        _ => LockReason::Leaver,
+    }
+}
+
 fn not_enforced(name: &str) -> Failure {
     Failure::new(
         Side::Teleport,
@@ -396,11 +438,11 @@ fn not_enforced(name: &str) -> Failure {
     )
 }
 
-/// Whether the lock was asked for after Okta had been asked about that person (P3): it is for every removal, but those that
-/// the deletion of the resource itself orders; a suspension is taken from the list.
-fn confirmed_by_id(cause: &Cause, lock: &Lock) -> bool {
-    let suspension = lock.ours.as_ref().is_some_and(|mark| mark.reason == LockReason::Suspended);
-    *cause != Cause::ResourceDeleted && !suspension
+/// Reason of the failure that is none: a partial pass has dealt with the person, by what Okta said later.
+pub(crate) const DEALT_WITH: &str = "DealtWith";
+
+fn dealt_with() -> Failure {
+    Failure::new(Side::Here, Class::Waiting, DEALT_WITH, "dealt with by the fast path meanwhile", "nothing")
 }
 
 fn given_up() -> Failure {

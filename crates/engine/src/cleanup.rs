@@ -69,6 +69,8 @@ pub async fn cleanup<C: Cluster>(
         may_write,
         writes: &AtomicU64::new(0),
         written: &|| {},
+        locked: &|_, _| {},
+        ledger: None,
         failures: AtomicUsize::new(0),
         journal,
         grounds: Grounds::default(),

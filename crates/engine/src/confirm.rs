@@ -52,25 +52,42 @@ async fn evidence<D: Directory>(
     policy: &Policy,
     removal: &Removal,
 ) -> Result<Option<Cause>, Failure> {
-    let person = match directory.person(source, &removal.okta_id).await? {
-        Standing::Gone => return Ok(Some(Cause::Deleted)),
-        Standing::NotInSource(PersonStatus::Deprovisioned) => return Ok(Some(Cause::Deactivated)),
-        Standing::NotInSource(_) => return Ok(Some(Cause::Unassigned)),
+    let (standing, is_member) = ask(directory, source, policy, &removal.okta_id).await?;
+    Ok(verdict(policy, &standing, is_member, removal))
+}
+
+/// Where a person stands, asked by id, and whether they are in one of the groups that narrow the scope.
+pub(crate) async fn ask<D: Directory>(
+    directory: &D,
+    source: &PeopleSource,
+    policy: &Policy,
+    okta_id: &str,
+) -> Result<(Standing, bool), Failure> {
+    let standing = directory.person(source, okta_id).await?;
+    let is_member = match (&standing, policy.narrowing_groups()) {
+        (Standing::Present(_), groups @ [_, ..]) => directory.is_member(okta_id, groups).await?,
+        _ => true,
+    };
+    Ok((standing, is_member))
+}
+
+/// Why the person leaves, by where they stand now; `None` if they do not.
+pub(crate) fn verdict(policy: &Policy, standing: &Standing, is_member: bool, removal: &Removal) -> Option<Cause> {
+    let person = match standing {
+        Standing::Gone => return Some(Cause::Deleted),
+        Standing::NotInSource(PersonStatus::Deprovisioned) => return Some(Cause::Deactivated),
+        Standing::NotInSource(_) => return Some(Cause::Unassigned),
         Standing::Present(person) => person,
     };
-    let is_member = match policy.narrowing_groups() {
-        [] => true,
-        groups => directory.is_member(&removal.okta_id, groups).await?,
-    };
-    Ok(match judge(&person, policy, |_| is_member) {
+    match judge(person, policy, |_| is_member) {
         Judgement::Leaver(cause) => Some(cause),
         Judgement::Member { suspended: true } if policy.suspended == api::spec::Suspended::Remove => {
             Some(Cause::Suspended)
         }
         Judgement::Member { .. } if matches!(removal.cause, Cause::Renamed(_)) => {
-            let now = person.user_name.unwrap_or_default();
-            (now != removal.name).then_some(Cause::Renamed(now))
+            let now = person.user_name.as_deref().unwrap_or_default();
+            (now != removal.name).then(|| Cause::Renamed(now.to_owned()))
         }
         Judgement::Member { .. } | Judgement::Keep(_) | Judgement::Excluded => None,
-    })
+    }
 }

@@ -147,7 +147,14 @@ pub fn brake(
     }))
 }
 
-fn reason_to_hold(fresh: usize, owned: usize, policy: &Policy, memory: &Memory, now: Timestamp) -> Option<String> {
+/// Why so many new removals have to wait; `None` if they need not.
+pub(crate) fn reason_to_hold(
+    fresh: usize,
+    owned: usize,
+    policy: &Policy,
+    memory: &Memory,
+    now: Timestamp,
+) -> Option<String> {
     if fresh == 0 {
         return None;
     }
@@ -180,16 +187,25 @@ pub fn recent(memory: &Memory, now: Timestamp) -> i64 {
 }
 
 /// Notes `removed` removals at `now`, and forgets those that the window has passed.
-pub fn tally(memory: &mut Memory, removed: usize, now: Timestamp) {
+pub fn tally(removals: &mut Vec<RemovalTally>, removed: usize, now: Timestamp) {
     let minute = now.as_second() / 60;
-    memory.removals.retain(|tally| tally.minute > minute - WINDOW_MINUTES);
+    removals.retain(|tally| tally.minute > minute - WINDOW_MINUTES);
     if removed == 0 {
         return;
     }
-    match memory.removals.iter_mut().find(|tally| tally.minute == minute) {
+    match removals.iter_mut().find(|tally| tally.minute == minute) {
         Some(tally) => tally.count += count(removed),
-        None => memory.removals.push(RemovalTally { minute, count: count(removed) }),
+        None => removals.push(RemovalTally { minute, count: count(removed) }),
     }
+}
+
+/// Takes back what was noted at `now` and has not happened.
+pub(crate) fn untally(removals: &mut Vec<RemovalTally>, undone: usize, now: Timestamp) {
+    let minute = now.as_second() / 60;
+    for tally in removals.iter_mut().filter(|tally| tally.minute == minute) {
+        tally.count -= count(undone);
+    }
+    removals.retain(|tally| tally.count > 0);
 }
 
 #[cfg(test)]
@@ -246,16 +262,16 @@ mod tests {
     #[test]
     fn p05_an_hour_is_sixty_minutes_to_the_minute() {
         let mut memory = Memory::default();
-        tally(&mut memory, 2, at(100));
-        tally(&mut memory, 1, Timestamp::from_second(100 * 60 + 59).unwrap());
-        tally(&mut memory, 1, at(101));
+        tally(&mut memory.removals, 2, at(100));
+        tally(&mut memory.removals, 1, Timestamp::from_second(100 * 60 + 59).unwrap());
+        tally(&mut memory.removals, 1, at(101));
         assert_eq!(memory.removals.iter().map(|t| (t.minute, t.count)).collect::<Vec<_>>(), [(100, 3), (101, 1)]);
         for (minute, counted) in [(101, 4), (159, 4), (160, 1), (161, 0)] {
             assert_eq!(recent(&memory, at(minute)), counted, "{minute}");
         }
         assert_eq!(rule(1, 0, &memory, None, at(101)), Ruling::Go(None), "4 and 1 are 5");
         assert!(held(rule(2, 0, &memory, None, at(101))).reason.contains("and 4 within the last hour"));
-        tally(&mut memory, 0, at(160));
+        tally(&mut memory.removals, 0, at(160));
         assert_eq!(memory.removals.len(), 1, "what the window has passed is forgotten");
     }
 

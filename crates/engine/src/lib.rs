@@ -3,7 +3,8 @@
 //! A person's way through this crate: [`directory`] (a page of people) → [`people`] (what is to become of each) and [`desired`] (what
 //! user they should have) → [`plan`]
 //! (against what is [`observed`] in Teleport) → [`guard`] (what of it may happen) → [`apply`] (in which order it happens) →
-//! [`report`] (what is said about it). [`pass`] strings them together. The crate knows neither HTTP nor gRPC nor
+//! [`report`] (what is said about it). [`pass`] strings them together, for everybody, and [`partial`] for those whom a
+//! [`feed`] names; [`ledger`] keeps the two apart. The crate knows neither HTTP nor gRPC nor
 //! Kubernetes: it sees Okta through the port [`directory::Directory`] and Teleport through [`cluster::Cluster`].
 
 pub mod apply;
@@ -15,13 +16,17 @@ pub mod desired;
 pub mod directory;
 pub mod explain;
 pub mod failure;
+pub mod feed;
 pub mod filter;
 pub mod guard;
 pub mod journal;
+pub mod ledger;
 pub mod lock;
 pub mod name;
+pub mod name_index;
 pub mod observed;
 pub mod ownership;
+pub mod partial;
 pub mod pass;
 pub mod people;
 pub mod person;

@@ -1,6 +1,9 @@
 //! What Teleport holds, kept small: for each user whose it is, and for ours one number that stands for all the rest.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::StreamExt as _;
 
@@ -103,6 +106,12 @@ impl Observed {
         } else {
             self.locked_by_others.insert(lock.user, lock.name);
         }
+    }
+
+    /// Leaves the accounts of these people alone in what is asked by person; users and locks stay known by name. A partial
+    /// pass must not take for leavers whom it has not asked about.
+    pub(crate) fn only(&mut self, people: &HashSet<&str>) {
+        self.accounts.retain(|okta_id, _| people.contains(okta_id.as_ref()));
     }
 
     /// Name of a lock in force on that user name that is not ours.

@@ -1,6 +1,9 @@
 //! One pass: read, desire, plan, guard, apply, report.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
 
 use api::{
     spec::Mode,
@@ -10,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::debug;
 
 use crate::{
-    apply::{Ended, MayWrite, Removed, Writer},
+    apply::{DEALT_WITH, Ended, MayWrite, Removed, Writer},
     cluster::{Cluster, ClusterFacts, ConnectorLookup},
     confirm::{Confirmation, confirm},
     desired::field_changes,
@@ -18,18 +21,18 @@ use crate::{
     failure::{Class, Failure, Side},
     guard::{self, Ruling},
     journal::{Grounds, Journal},
-    lock::lock_life,
+    ledger::Ledger,
+    lock::{LockReason, lock_life},
     observed::Observed,
     people::{Cause, People},
     plan::{Plan, Removal, Situation, UpdateKind, count, plan},
     policy::Policy,
     report::{Change, Outcome, Read, Report},
-    roster::Roster,
 };
 
 /// How far a pass has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Progress<'a> {
     /// So many people have been read.
     Reading {
         /// People.
@@ -42,6 +45,8 @@ pub enum Progress {
         /// To be written.
         total: usize,
     },
+    /// The lock of the person with this Okta id is in force, for this reason.
+    Locked(&'a str, LockReason),
 }
 
 /// One full pass, with all it has to know.
@@ -54,8 +59,8 @@ pub struct Pass<'a> {
     pub pending: Option<PendingPlan>,
     /// Id of the organisation that was seen first (`status.okta.orgID`); empty at the first pass.
     pub pinned_org: &'a str,
-    /// Who had which account after the last pass of this process.
-    pub roster: Roster,
+    /// What the passes over this resource share.
+    pub ledger: &'a Ledger,
     /// Now.
     pub started: Timestamp,
     /// Id of the pass, for lock messages, logs and status.
@@ -65,7 +70,7 @@ pub struct Pass<'a> {
     /// Whether the report lists every change.
     pub detail: bool,
     /// Told how far the pass has come.
-    pub progress: &'a (dyn Fn(Progress) + Sync),
+    pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
     /// Told of every write, before and after it.
     pub journal: &'a dyn Journal,
 }
@@ -83,12 +88,16 @@ impl Pass<'_> {
     pub async fn run<D: Directory, C: Cluster>(self, directory: &D, cluster: &C) -> Report {
         let mut report = self.empty_report();
         let calls = directory.calls();
+        self.ledger.begin(&self.memory.removals);
         if let Err(failure) = self.try_run(directory, cluster, &mut report).await {
             report.failed("", &failure);
             report.outcome = Outcome::Refused;
             report.failure = Some(failure);
         }
         report.okta_calls = directory.calls().saturating_sub(calls);
+        if self.policy.mode != Mode::Preview {
+            report.memory.removals = self.ledger.removals();
+        }
         report
     }
 
@@ -111,9 +120,9 @@ impl Pass<'_> {
             cluster: None,
             lock_life: None,
             memory: self.memory.clone(),
-            roster: self.roster.clone(),
             changes: Vec::new(),
             writes: 0,
+            undone: Vec::new(),
             overlaps: std::collections::BTreeMap::new(),
         }
     }
@@ -125,10 +134,12 @@ impl Pass<'_> {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let ground = self.ground(directory, cluster, report).await?;
-        let observed = Observed::read(cluster, &ground.cluster, self.policy, &self.roster, self.started).await?;
+        let observed =
+            Observed::read(cluster, &ground.cluster, self.policy, &self.ledger.roster(), self.started).await?;
+        self.ledger.listed(&observed);
         let progress = |people| (self.progress)(Progress::Reading { people });
         let mode = ground.cluster.origin_mode;
-        let people = People::read(directory, &ground.source, self.policy, mode, &observed, &progress).await;
+        let mut people = People::read(directory, &ground.source, self.policy, mode, &observed, &progress).await;
         report.read = people.read.clone();
         let mut plan = plan(Situation {
             policy: self.policy,
@@ -140,6 +151,9 @@ impl Pass<'_> {
         });
         self.note_plan(&mut plan, &people, report);
         let removals = std::mem::take(&mut plan.removals);
+        if people.read == Read::Complete {
+            self.ledger.planned(std::mem::take(&mut plan.roster), &removals, people.take_names());
+        }
         let removals = self.guard(directory, &ground, &observed, &people, removals, report).await;
         if people.read == Read::Complete {
             report.memory.people = count(people.len());
@@ -155,7 +169,8 @@ impl Pass<'_> {
             report.outcome = if report.failure.is_some() { Outcome::Partial } else { Outcome::Previewed };
             return Ok(());
         }
-        self.apply(cluster, &ground, &plan, &people, &removals, report).await;
+        let work = Work { plan: &plan, people: &people, removals: &removals };
+        self.apply(cluster, &ground, work, Some(self.ledger), report).await;
         Ok(())
     }
 
@@ -218,12 +233,9 @@ impl Pass<'_> {
         }
     }
 
-    fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
+    pub(crate) fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
         report.counts = plan.counts;
         report.overlaps = std::mem::take(&mut plan.overlaps);
-        if people.read == Read::Complete {
-            report.roster = std::mem::take(&mut plan.roster);
-        }
         for obstacle in &plan.obstacles {
             let (class, why) = (obstacle.class.as_str(), &obstacle.message);
             debug!(target: "decision", pass = self.id, owner = %self.policy.owner, action = "leave", user = obstacle.user, class, why);
@@ -262,15 +274,23 @@ impl Pass<'_> {
         report: &mut Report,
     ) -> Vec<Removal> {
         let app = ground.organisation.app.as_ref();
-        if let Some(refusal) = guard::refusal(&people.read, people.len(), observed.owned(), &self.memory, app) {
+        let refusal = guard::refusal(&people.read, people.len(), observed.owned(), &self.memory, app);
+        // A read that failed on its way says nothing against the people in it, unlike an empty one or a dead app.
+        if people.read == Read::Complete {
+            self.ledger.refused(refusal.is_some());
+        }
+        if let Some(refusal) = refusal {
             report.failed("", &refusal);
             report.outcome = Outcome::Partial;
             report.failure = Some(refusal);
             return Vec::new();
         }
         let confirmed = self.confirmed(directory, ground, removals, report).await;
-        match guard::brake(&confirmed, observed.owned(), self.policy, &self.memory, self.pending.as_ref(), self.started)
-        {
+        let (confirmed, ruling) = self.ledger.rule(confirmed, self.started, |confirmed, removals| {
+            let memory = Memory { removals: removals.to_vec(), ..self.memory.clone() };
+            guard::brake(confirmed, observed.owned(), self.policy, &memory, self.pending.as_ref(), self.started)
+        });
+        match ruling {
             Ruling::Go(approval) => {
                 report.pending = None;
                 self.note_approval(approval, report);
@@ -306,7 +326,6 @@ impl Pass<'_> {
                 Confirmation::Confirmed(removal) => confirmed.push(removal),
                 Confirmation::Denied(removal) => {
                     self.undone("keep", &removal, "Okta says by id that the person belongs");
-                    report.roster.note(&removal.okta_id, &removal.name);
                     report.problem(
                         Class::Transient,
                         &removal.name,
@@ -315,7 +334,6 @@ impl Pass<'_> {
                     );
                 }
                 Confirmation::Unanswered(removal, failure) => {
-                    report.roster.note(&removal.okta_id, &removal.name);
                     report.counts.failed += 1;
                     report.outcome = Outcome::Partial;
                     report.failed(&removal.name, &failure);
@@ -398,19 +416,21 @@ impl Pass<'_> {
         report.changes = changes;
     }
 
-    /// Locks and deletions first, the mass of creations and updates after them.
-    async fn apply<C: Cluster>(
+    /// Locks and deletions first, the mass of creations and updates after them. `ledger` is asked for a turn on each person;
+    /// a partial pass, which has them in hand, gives none.
+    pub(crate) async fn apply<C: Cluster>(
         &self,
         cluster: &C,
         ground: &Ground,
-        plan: &Plan,
-        people: &People,
-        removals: &[Removal],
+        work: Work<'_>,
+        ledger: Option<&Ledger>,
         report: &mut Report,
     ) {
+        let Work { plan, people, removals } = work;
         let (calls, done) = (AtomicU64::new(0), AtomicUsize::new(0));
         let total = plan.creations.len() + plan.updates.len();
         let written = || (self.progress)(Progress::Writing { done: done.fetch_add(1, Ordering::Relaxed) + 1, total });
+        let locked = |okta_id: &str, reason| (self.progress)(Progress::Locked(okta_id, reason));
         let writer = Writer {
             cluster,
             facts: &ground.cluster,
@@ -421,10 +441,13 @@ impl Pass<'_> {
             may_write: self.may_write,
             writes: &calls,
             written: &written,
+            locked: &locked,
+            ledger,
             failures: AtomicUsize::new(0),
             journal: self.journal,
             grounds: Grounds {
-                people_read: (people.read == Read::Complete).then(|| people.len()),
+                // A partial pass, which needs no turns, has read no list.
+                people_read: (people.read == Read::Complete && ledger.is_some()).then(|| people.len()),
                 plan: (!removals.is_empty()).then(|| guard::plan_hash(removals)),
                 approved: report.memory.used_approval != self.memory.used_approval,
             },
@@ -432,36 +455,51 @@ impl Pass<'_> {
         let (after_creation, at_once): (Vec<Removal>, Vec<Removal>) =
             removals.iter().cloned().partition(|removal| removal.after_creation);
         let (removed, suspended) = futures::join!(writer.remove(&at_once), writer.suspend(&plan.suspensions));
-        let mut fresh = Self::note_removals(&at_once, removed, report);
-        for (name, ended) in suspended {
-            if note(&name, ended, report).is_some() {
+        let mut fresh = self.note_removals(&at_once, removed, report);
+        for (suspension, (name, ended)) in plan.suspensions.iter().zip(suspended) {
+            if note(&suspension.okta_id, &name, ended, report).is_some() {
                 report.counts.locked += 1;
             }
         }
-        for (name, ended) in writer.lift(&plan.lifts).await {
-            if note(&name, ended, report).is_some() {
+        for (lift, (name, ended)) in plan.lifts.iter().zip(writer.lift(&plan.lifts).await) {
+            if note(&lift.okta_id, &name, ended, report).is_some() {
                 report.counts.locked -= 1;
             }
         }
-        self.create(&writer, plan, people, report).await;
+        let made = self.create(&writer, plan, people, report).await;
         self.update(&writer, plan, people, report).await;
         // P12: the old account goes only when the new one stands.
         let made: Vec<Removal> =
-            after_creation.into_iter().filter(|removal| report.roster.name(&removal.okta_id).is_some()).collect();
-        fresh += Self::note_removals(&made, writer.remove(&made).await, report);
-        guard::tally(&mut report.memory, fresh, self.started);
+            after_creation.into_iter().filter(|removal| made.contains(removal.okta_id.as_str())).collect();
+        fresh += self.note_removals(&made, writer.remove(&made).await, report);
+        // What the brake let pass was counted at once; what did not come to a lock does not count.
+        let counted = removals.iter().filter(|removal| !removal.begun).count();
+        self.ledger.give_back(counted.saturating_sub(fresh), self.started);
         report.writes = calls.load(Ordering::Relaxed);
         if report.counts.failed > 0 {
             report.outcome = Outcome::Partial;
         }
     }
 
-    async fn create<C: Cluster>(&self, writer: &Writer<'_, C>, plan: &Plan, people: &People, report: &mut Report) {
+    /// Makes users; answers for whom that succeeded.
+    async fn create<'p, C: Cluster>(
+        &self,
+        writer: &Writer<'_, C>,
+        plan: &'p Plan,
+        people: &People,
+        report: &mut Report,
+    ) -> HashSet<&'p str> {
+        let mut made = HashSet::new();
         for (creation, (name, ended)) in plan.creations.iter().zip(writer.create(&plan.creations, people).await) {
-            let Some(carried) = note(&name, ended, report) else {
-                report.roster.forget(&creation.okta_id);
+            let failed = ended.as_ref().is_err_and(|failure| failure.reason != DEALT_WITH);
+            let Some(carried) = note(&creation.okta_id, &name, ended, report) else {
+                if failed {
+                    self.ledger.gone(&creation.okta_id, &name, false);
+                }
                 continue;
             };
+            self.ledger.made(&creation.okta_id, &name);
+            made.insert(creation.okta_id.as_str());
             report.counts.synced += 1;
             if creation.renamed_from.is_some() {
                 report.counts.renamed += 1;
@@ -476,11 +514,12 @@ impl Pass<'_> {
                 ));
             }
         }
+        made
     }
 
     async fn update<C: Cluster>(&self, writer: &Writer<'_, C>, plan: &Plan, people: &People, report: &mut Report) {
         for (update, (name, ended)) in plan.updates.iter().zip(writer.update(&plan.updates, people).await) {
-            let Some(changed) = note(&name, ended, report) else { continue };
+            let Some(changed) = note(&update.okta_id, &name, ended, report) else { continue };
             report.counts.synced += 1;
             match update.kind {
                 _ if !changed => {}
@@ -491,7 +530,7 @@ impl Pass<'_> {
     }
 
     /// Notes how removals ended; answers how many new ones count for the brake.
-    fn note_removals(removals: &[Removal], ended: Vec<Ended<Removed>>, report: &mut Report) -> usize {
+    fn note_removals(&self, removals: &[Removal], ended: Vec<Ended<Removed>>, report: &mut Report) -> usize {
         let mut fresh = 0;
         for (removal, (name, ended)) in removals.iter().zip(ended) {
             // A lock that was made counts, whether or not the account has gone yet.
@@ -503,26 +542,38 @@ impl Pass<'_> {
                 fresh += 1;
                 report.counts.locked += 1;
             }
-            if note(&name, ended, report).is_some() {
+            if let Some(removed) = note(&removal.okta_id, &name, ended, report) {
                 // P12: a rename is counted where the new account is made, once.
                 if !matches!(removal.cause, Cause::Renamed(_)) {
                     report.counts.removed += 1;
                 }
-            } else {
-                report.roster.note_if_absent(&removal.okta_id, &name);
+                if removed == Removed::Gone {
+                    self.ledger.gone(&removal.okta_id, &name, true);
+                }
             }
         }
         fresh
     }
 }
 
+/// What is to be carried out.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) people: &'a People,
+    /// Those removals of the plan that may happen.
+    pub(crate) removals: &'a [Removal],
+}
+
 /// Notes how the change of one user ended.
-fn note<T>(name: &str, ended: Result<T, Failure>, report: &mut Report) -> Option<T> {
+fn note<T>(okta_id: &str, name: &str, ended: Result<T, Failure>, report: &mut Report) -> Option<T> {
     match ended {
         Ok(value) => Some(value),
+        Err(failure) if failure.reason == DEALT_WITH => None,
         Err(failure) => {
             report.counts.failed += 1;
             report.failed(name, &failure);
+            report.undone(okta_id);
             None
         }
     }

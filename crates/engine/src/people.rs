@@ -11,6 +11,7 @@ use crate::{
     desired::{DesiredUser, desired},
     directory::{Directory, PeopleSource},
     name,
+    name_index::NameIndex,
     observed::Observed,
     ownership::Ownership,
     person::Person,
@@ -129,13 +130,13 @@ pub struct People {
     pub read: Read,
     entries: HashMap<Box<str>, Entry>,
     changed: HashMap<Box<str>, DesiredUser>,
-    /// Lower-cased user names of members, with how many people have each.
-    names: HashMap<Box<str>, u32>,
+    /// User names of members.
+    names: NameIndex,
 }
 
 impl Default for People {
     fn default() -> Self {
-        Self { read: Read::NotBegun, entries: HashMap::new(), changed: HashMap::new(), names: HashMap::new() }
+        Self { read: Read::NotBegun, entries: HashMap::new(), changed: HashMap::new(), names: NameIndex::default() }
     }
 }
 
@@ -201,7 +202,7 @@ impl People {
         let judgement = judge(person, policy, is_member);
         let name = person.user_name.as_deref().unwrap_or_default();
         if let Judgement::Member { .. } = judgement {
-            *self.names.entry(name.to_lowercase().into()).or_default() += 1;
+            self.names.note(name, &person.id);
             let desired = desired(person, name, policy, mode);
             let unchanged = observed.user(name).is_some_and(|row| {
                 row.digest == desired.digest()
@@ -235,13 +236,23 @@ impl People {
     /// Whether several members share that user name (letter case aside: Okta holds such names for equal).
     #[must_use]
     pub fn shared(&self, name: &str) -> bool {
-        self.names.get(name.to_lowercase().as_str()).is_some_and(|count| *count > 1)
+        self.names.shared(name)
     }
 
     /// Whether any member goes under that very name.
     #[must_use]
     pub fn wanted(&self, name: &str) -> bool {
-        self.names.contains_key(name.to_lowercase().as_str())
+        self.names.wanted(name)
+    }
+
+    /// Notes that somebody who is not among these people goes under that name.
+    pub(crate) fn note_elsewhere(&mut self, name: &str) {
+        self.names.note(name, "");
+    }
+
+    /// Who goes under which name. What is asked by name has no answer afterwards.
+    pub(crate) fn take_names(&mut self) -> NameIndex {
+        std::mem::take(&mut self.names)
     }
 
     /// How many people were listed.

@@ -10,8 +10,10 @@ use crate::{
     cluster::ClusterFacts,
     directory::Organisation,
     failure::{Class, Failure},
-    roster::Roster,
 };
+
+/// At most this many people in [`Report::undone`].
+const MAX_UNDONE: usize = 100;
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -137,12 +139,12 @@ pub struct Report {
     pub lock_life: Option<SignedDuration>,
     /// What the next pass must know.
     pub memory: Memory,
-    /// Who has which account after this pass.
-    pub roster: Roster,
     /// Every change, if it was asked for.
     pub changes: Vec<Change>,
     /// Calls that wrote (or tried to write) to Teleport.
     pub writes: u64,
+    /// Okta ids of those for whom something failed; the first hundred.
+    pub undone: Vec<String>,
     /// How many people of this scope another resource has the users of, by its `namespace/name`: for a word to both.
     pub overlaps: BTreeMap<String, i64>,
 }
@@ -159,6 +161,13 @@ impl Report {
                 message: api::condition::cut(&message.into(), 512),
                 remedy: api::condition::cut(&remedy.into(), 512),
             });
+        }
+    }
+
+    /// Notes that something is left to do for the person.
+    pub(crate) fn undone(&mut self, okta_id: &str) {
+        if self.undone.len() < MAX_UNDONE && !self.undone.iter().any(|known| known == okta_id) {
+            self.undone.push(okta_id.to_owned());
         }
     }
 

@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use engine::{
     directory::{App, Directory, Organisation, Page, Pages, PeopleSource, Standing},
     failure::Failure,
+    feed::{Cursor, Feed, News, Watch},
     person::{Person, PersonStatus},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::{
     dpop::Dpop,
     error::OktaError,
-    feed::{LogFeed, News, Watch},
+    feed,
     governor::{BucketView, Governor},
     groups,
     http::{Http, Target},
@@ -123,13 +124,6 @@ impl OktaClient {
         Ok(())
     }
 
-    /// Reads what happened since the feed was read last, and moves it on. A failure leaves it where it was.
-    ///
-    /// Needs [`Scope::Logs`]. One call a poll unless more than a thousand events wait.
-    pub async fn news(&self, feed: &mut LogFeed, watch: &Watch) -> Result<News, Failure> {
-        feed.read(&self.session, watch).await
-    }
-
     /// What `organisation` tells, in this crate's own errors.
     async fn describe(&self, source: &PeopleSource) -> Result<Organisation, OktaError> {
         let session = &self.session;
@@ -226,6 +220,13 @@ fn dedupe(mut seen: HashSet<String>) -> impl FnMut(Page<Person>) -> Page<Person>
 
 fn unexpected(target: &Target, fault: &EntryFault) -> OktaError {
     OktaError::Unexpected { call: format!("GET {}", target.path), cause: fault.to_string() }
+}
+
+/// Needs [`Scope::Logs`]. One call a poll unless more than a thousand events wait.
+impl Feed for OktaClient {
+    async fn news(&self, cursor: &mut Cursor, watches: &[Watch]) -> Result<Vec<News>, Failure> {
+        feed::read(&self.session, cursor, watches).await
+    }
 }
 
 impl Directory for OktaClient {

@@ -40,7 +40,6 @@ pub use self::{
     client::{OktaClient, Settings},
     dpop::Dpop,
     error::OktaError,
-    feed::{Change, LogFeed, News, Watch},
     governor::{Bucket, BucketView, Governor},
     org_url::{OrgUrl, OrgUrlError},
     pager::PageFault,

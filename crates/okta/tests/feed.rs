@@ -4,15 +4,19 @@
 mod common;
 
 use common::{app, org, settings};
-use engine::{directory::Directory, failure::Class};
+use engine::{
+    directory::Directory,
+    failure::{Class, Failure},
+    feed::{Cursor, Feed as _, News, Watch},
+};
 use jiff::Timestamp;
-use okta::{Governor, LogFeed, News, OktaClient, Scope, Watch};
+use okta::{Governor, OktaClient, Scope};
 use okta_sim::{OktaSim, Options, Role};
 use serde_json::json;
 
 /// A client that may read the log, an organisation whose clock stands some minutes after everything that was set up,
 /// and a feed that begins there.
-async fn feed() -> (OktaSim, OktaClient, LogFeed, Watch) {
+async fn feed() -> (OktaSim, OktaClient, Cursor, Watch) {
     let sim = org(Options::with_people(20, 7)).await;
     sim.org().clock().advance_millis(600_000);
     let mut settings = settings(&sim);
@@ -21,17 +25,22 @@ async fn feed() -> (OktaSim, OktaClient, LogFeed, Watch) {
     okta.organisation(&app(&sim)).await.unwrap();
     let watch = Watch { app: Some(sim.ready().app_id), groups: false };
     let begin = Timestamp::from_millisecond(sim.org().clock().now().millis()).unwrap();
-    (sim, okta, LogFeed::since(begin), watch)
+    (sim, okta, Cursor::since(begin), watch)
+}
+
+/// One poll of one watch.
+async fn news(okta: &OktaClient, cursor: &mut Cursor, watch: &Watch) -> Result<News, Failure> {
+    Ok(okta.news(cursor, std::slice::from_ref(watch)).await?.remove(0))
 }
 
 /// Persons and events of a poll, a moment later.
-async fn poll(sim: &OktaSim, okta: &OktaClient, feed: &mut LogFeed, watch: &Watch) -> Vec<(String, String)> {
+async fn poll(sim: &OktaSim, okta: &OktaClient, feed: &mut Cursor, watch: &Watch) -> Vec<(String, String)> {
     sim.org().clock().advance_millis(15_000);
     // The client learns the time from an answer.
     okta.organisation(&app(sim)).await.unwrap();
-    let news = okta.news(feed, watch).await.unwrap();
+    let news = news(okta, feed, watch).await.unwrap();
     assert_eq!(news.full_pass, None);
-    news.changes.into_iter().map(|change| (change.person, change.event)).collect()
+    news.hints.into_iter().map(|hint| (hint.person, hint.event)).collect()
 }
 
 fn told(person: &str, event: &str) -> (String, String) {
@@ -58,7 +67,7 @@ async fn each_change_of_a_person_is_told_once() {
     assert!(found.contains(&told(&ids[3], "user.account.update_profile")), "{found:?}");
 
     // A restart knows the position only: what is told again does no harm, nothing is left out.
-    let mut again = LogFeed::since(feed.position());
+    let mut again = Cursor::since(feed.position());
     sim.org().unsuspend(&ids[0]).unwrap();
     let found = poll(&sim, &okta, &mut again, &watch).await;
     assert!(found.contains(&told(&ids[0], "user.lifecycle.unsuspend")), "{found:?}");
@@ -98,7 +107,7 @@ async fn other_apps_are_of_no_account_and_our_own_app_is() {
     sim.org().assign_group(&sim.ready().app_id, &group).unwrap();
     sim.org().clock().advance_millis(15_000);
     okta.organisation(&app(&sim)).await.unwrap();
-    let news = okta.news(&mut feed, &watch).await.unwrap();
+    let news = news(&okta, &mut feed, &watch).await.unwrap();
     assert!(news.full_pass.unwrap().contains("group.application_assignment.add"));
 }
 
@@ -109,8 +118,8 @@ async fn a_feed_that_was_left_for_long_asks_for_a_full_pass() {
     // Okta's token outlives this; the client learns the time.
     okta.organisation(&app(&sim)).await.unwrap();
     let before = okta.calls();
-    let News { changes, full_pass } = okta.news(&mut feed, &watch).await.unwrap();
-    assert!(changes.is_empty() && full_pass.unwrap().contains("30 minutes"));
+    let News { hints, full_pass } = news(&okta, &mut feed, &watch).await.unwrap();
+    assert!(hints.is_empty() && full_pass.unwrap().contains("30 minutes"));
     assert_eq!(okta.calls(), before, "nothing is read that the full pass reads anyway");
     assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, [], "goes on from now");
 }
@@ -124,7 +133,7 @@ async fn a_failure_leaves_the_feed_where_it_was_and_names_scope_or_role() {
     okta.organisation(&app(&sim)).await.unwrap();
     let position = feed.position();
     sim.org().set_role(Role::None);
-    let failure = okta.news(&mut feed, &watch).await.unwrap_err();
+    let failure = news(&okta, &mut feed, &watch).await.unwrap_err();
     assert_eq!((failure.class, failure.reason), (Class::Permission, "AdminRoleMissing"));
     assert_eq!(feed.position(), position);
     sim.org().set_role(Role::ReadOnlyAdmin);
@@ -134,7 +143,44 @@ async fn a_failure_leaves_the_feed_where_it_was_and_names_scope_or_role() {
     sim.org().set_scopes(&["okta.apps.read", "okta.users.read"]);
     let okta = common::client(&sim);
     okta.organisation(&app(&sim)).await.unwrap();
-    let failure = okta.news(&mut LogFeed::since(Timestamp::now()), &watch).await.unwrap_err();
+    let failure = news(&okta, &mut Cursor::since(Timestamp::now()), &watch).await.unwrap_err();
     assert_eq!((failure.class, failure.reason), (Class::Permission, "ScopeMissing"), "{failure}");
     assert!(failure.remedy.contains("okta.logs.read"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_watches_share_one_call_and_each_is_told_its_own() {
+    let (sim, okta, mut feed, ours) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    let other = sim.org().create_saml_app("Another");
+    let group = sim.org().create_group("Night shift").unwrap();
+    poll(&sim, &okta, &mut feed, &ours).await;
+    sim.org().unassign(&sim.ready().app_id, &ids[0]).unwrap();
+    sim.org().assign(&other, &ids[1], None).unwrap();
+    sim.org().join(&group, &ids[2]).unwrap();
+    sim.org().clock().advance_millis(15_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let watches = [ours, Watch { app: Some(other), groups: false }, Watch { app: None, groups: true }];
+    let calls = okta.calls();
+    let news = okta.news(&mut feed, &watches).await.unwrap();
+    assert_eq!(okta.calls() - calls, 1);
+    let told: Vec<Vec<String>> =
+        news.into_iter().map(|news| news.hints.into_iter().map(|hint| hint.person).collect()).collect();
+    assert_eq!(told, [vec![ids[0].clone()], vec![ids[1].clone()], vec![ids[2].clone()]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_okta_does_not_take_is_given_up_for_a_full_pass() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let gone = json!({"path": "/api/v1/logs", "kind": {"status": {"status": 410}}});
+    sim.org().fault_json(&gone).unwrap();
+    sim.org().clock().advance_millis(15_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    news(&okta, &mut feed, &watch).await.expect_err("it may pass");
+    sim.org().clock().advance_millis(240_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let news = news(&okta, &mut feed, &watch).await.unwrap();
+    assert!(news.full_pass.unwrap().contains("from where it was left"));
+    sim.org().clear_faults();
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, []);
 }

@@ -1,6 +1,7 @@
 //! One pass of one resource: resolve what it refers to, run the engine, make the next status.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,10 +12,10 @@ use std::{
 use api::{OktaUserSync, OktaUserSyncStatus};
 use engine::{
     failure::Failure,
+    ledger::Ledger,
     pass::{Pass, Progress},
     policy::Policy,
     report::{Outcome, Read, Report},
-    roster::Roster,
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -22,6 +23,7 @@ use tracing::{Span, debug, field};
 
 use crate::{
     events,
+    fast_path::{self, Lane, Opening},
     journal::PassJournal,
     keys,
     metrics::{Kind, Measured, Resource},
@@ -47,8 +49,9 @@ pub(crate) async fn attempt(
     let id = uuid::Uuid::new_v4().simple().to_string();
     let started = Timestamp::now();
     let generation = object.metadata.generation.unwrap_or_default();
+    let mut part = Part::default();
     let work = async {
-        let ended = run(context, object, previous, record, (&id, started)).await;
+        let ended = run(context, object, previous, record, (&id, started), &mut part).await;
         if let Some(ended) = &ended {
             note(&Span::current(), ended);
         }
@@ -71,7 +74,40 @@ pub(crate) async fn attempt(
     tell(context, object, ending, &moment, why);
     let mut next = status::ended(previous, ending, moment);
     keys::note_accepted(&mut next, ended.as_ref().ok(), now);
+    next.fast_path = Some(context.fast_path.status(&object.uid().unwrap_or_default()));
+    if let Some(lane) = part.lane {
+        let read = ended.as_ref().map_or(&Read::NotBegun, |report| &report.read);
+        lane.passed(&next, read, &part.owed);
+    }
     Some(next)
+}
+
+/// Goes on with the fast path where an earlier process left it, without a full pass: that comes when it is due, or when
+/// somebody is named of whom nothing is known here.
+pub(crate) async fn resume(
+    context: &Arc<Context>,
+    object: &OktaUserSync,
+    previous: &OktaUserSyncStatus,
+    record: &mut Record,
+) {
+    if record.passed || !context.fast_path.is_left(object, previous) {
+        return;
+    }
+    match prepare(context, object, previous, record).await {
+        Ok((policy, clients)) => {
+            let (policy, ledger) = (Arc::new(policy), record.ledger.clone());
+            let opening = Opening { object, previous, policy: &policy, clients: &clients, ledger: &ledger };
+            context.fast_path.open(context, &opening);
+        }
+        Err(failure) => debug!(name = object.name_any(), "the fast path cannot go on: {failure}"),
+    }
+}
+
+/// The part that the fast path takes in a pass: the resource's lane, and whom it owed a look when the pass began.
+#[derive(Default)]
+struct Part {
+    lane: Option<Arc<Lane>>,
+    owed: HashSet<String>,
 }
 
 /// The pass itself.
@@ -81,22 +117,25 @@ async fn run(
     previous: &OktaUserSyncStatus,
     record: &mut Record,
     (id, started): (&str, Timestamp),
+    part: &mut Part,
 ) -> Option<Result<Report, Failure>> {
     match prepare(context, object, previous, record).await {
         Ok((policy, clients)) => {
+            let (policy, ledger) = (Arc::new(policy), record.ledger.clone());
+            let opening = Opening { object, previous, policy: &policy, clients: &clients, ledger: &ledger };
+            part.lane = context.fast_path.open(context, &opening);
+            part.owed = part.lane.as_ref().map(|lane| lane.begins()).unwrap_or_default();
             let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id, started };
-            let roster = std::mem::take(&mut record.roster);
             let resource = resource(object);
             let journal = context.journal.of_pass(&resource, id, Some(&context.metrics));
-            let ran = pass.run(roster, &journal).await;
+            let ran = pass.run(&ledger, &journal).await;
             record.news.extend(events::of_writes(&journal.done()));
-            ran.map(|mut report| {
-                record.roster = std::mem::take(&mut report.roster);
-                if report.read != Read::NotBegun {
-                    report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
-                }
-                Ok(report)
-            })
+            let mut report = ran?;
+            if report.read != Read::NotBegun {
+                report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
+            }
+            fast_path::demand(part.lane.as_ref(), object, &mut report).await;
+            Some(Ok(report))
         }
         Err(failure) => Some(Err(failure)),
     }
@@ -173,7 +212,7 @@ struct Setting<'a> {
 impl Setting<'_> {
     /// Runs the engine. A stop of the process ends a pass that has written nothing at once; a pass that writes ends by
     /// itself, because every further write is refused.
-    async fn run(&self, roster: Roster, journal: &PassJournal<'_>) -> Option<Report> {
+    async fn run(&self, ledger: &Ledger, journal: &PassJournal<'_>) -> Option<Report> {
         let wrote = AtomicBool::new(false);
         let may_write = || {
             let may = self.context.may_write(self.object);
@@ -182,16 +221,17 @@ impl Setting<'_> {
             }
             may
         };
-        let progress = |progress| match progress {
+        let progress = |progress: Progress<'_>| match progress {
             Progress::Reading { people } => debug!(pass = self.id, people, "reading"),
             Progress::Writing { done, total } => debug!(pass = self.id, done, total, "writing"),
+            Progress::Locked(..) => {}
         };
         let pass = Pass {
             policy: self.policy,
             memory: self.previous.memory.clone().unwrap_or_default(),
             pending: self.previous.pending_plan.clone(),
             pinned_org: self.previous.okta.as_ref().map_or("", |okta| okta.org_id.as_str()),
-            roster,
+            ledger,
             started: self.started,
             id: self.id.to_owned(),
             may_write: &may_write,
@@ -220,7 +260,8 @@ impl Setting<'_> {
 /// How long until the next pass; counts failures in a row.
 fn next_wait(context: &Context, object: &OktaUserSync, record: &mut Record, ending: Ending<'_>, id: &str) -> Duration {
     let interval = Duration::from(object.spec.interval);
-    if !ending.failed() {
+    // Where only the fast path is missing, everybody was dealt with; when it is granted, a pass is asked for.
+    if !ending.failed() || ending.cause().is_some_and(fast_path::is_demand) {
         record.failures = 0;
         return pace::jittered(interval, id);
     }

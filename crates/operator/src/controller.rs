@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use crate::{
+    fast_path::Wants,
     http::{Readiness, Role},
     reconcile::{Context, Guarded, ReconcileError, after_error, reconcile},
     references::{Reference, Watches, references},
@@ -90,6 +91,8 @@ pub struct Controller {
     pub context: Arc<Context>,
     /// The writing side of the context's store of watched resources.
     pub writer: reflector::store::Writer<Guarded>,
+    /// Resources for which the fast path asks for a full pass.
+    pub(crate) wants: Wants,
 }
 
 impl Controller {
@@ -103,7 +106,10 @@ impl Controller {
         let watches = Watches::new(self.client.clone(), told);
         let queue = stream::select(
             resources(&self.client, &self.shard, self.writer, context.clone(), self.readiness, watches),
-            referring(written, context.clone()),
+            stream::select(
+                referring(written, context.clone()),
+                self.wants.map(|wanted| Ok(ReconcileRequest::from(wanted))),
+            ),
         )
         .take_until(stop.cancelled_owned());
         let look = |object, context| on_own_task(reconcile(object, context));
@@ -157,6 +163,7 @@ fn observe(
             readiness.cleared(OBSTACLE);
             readiness.role(Role::Leading);
             let there = context.watched.state().iter().filter_map(|object| object.uid()).collect();
+            context.fast_path.keep(&there);
             for gone in context.records.keep(&there) {
                 context.metrics.forget(&gone);
             }
@@ -167,6 +174,7 @@ fn observe(
                 namespace: meta.namespace.clone().unwrap_or_default(),
                 name: meta.name.clone().unwrap_or_default(),
             };
+            context.fast_path.forget(meta.uid.as_deref().unwrap_or_default());
             context.records.forget(meta.uid.as_deref().unwrap_or_default(), &gone);
             context.metrics.forget(&gone);
         }

@@ -2,8 +2,9 @@
 //!
 //! The way of a change: a watch in [`controller`] → [`reconcile`], which asks [`trigger`] whether a pass is due →
 //! `attempt`, which has [`resolve`] make policy and clients, and runs the engine → [`status`], one function from the
-//! former status and the report to the next status → [`store`], which writes it. The end of a resource is
-//! `finalizer`'s. [`keys`] looks after keys that the operator makes itself. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
+//! former status and the report to the next status → [`store`], which writes it. Between passes, [`fast_path`] deals with
+//! whom Okta's System Log names. The end of a resource is `finalizer`'s. [`keys`] looks
+//! after keys that the operator makes itself. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
 //! is the life of the process. The command line uses [`resolve`] and [`secrets`] without the rest.
 
 pub mod admin;
@@ -11,6 +12,7 @@ mod attempt;
 pub mod controller;
 pub mod definition;
 pub mod events;
+pub mod fast_path;
 mod finalizer;
 pub mod governors;
 pub mod http;

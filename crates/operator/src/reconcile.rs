@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    attempt::{attempt, resource, subject},
+    attempt::{attempt, resource, resume, subject},
     events::{Announcer, news},
+    fast_path::{self, FastPath},
     finalizer,
     journal::Journal,
     keys,
@@ -45,6 +46,7 @@ pub struct Context {
     pub(crate) resolver: Resolver,
     pub(crate) watched: reflector::Store<Guarded>,
     pub(crate) records: Records,
+    pub(crate) fast_path: FastPath,
     pub(crate) claim: Claim,
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
@@ -67,6 +69,13 @@ impl Context {
     }
 }
 
+impl Context {
+    /// The resource as the watch saw it last, with its newest version.
+    pub(crate) fn newest(&self, object: &OktaUserSync) -> Option<OktaUserSync> {
+        self.watched.get(&reference(object))?.0.as_ref().ok().cloned()
+    }
+}
+
 /// Whether both are the same specification of the same resource.
 fn same(now: &OktaUserSync, then: &OktaUserSync) -> bool {
     now.metadata.uid == then.metadata.uid
@@ -74,7 +83,8 @@ fn same(now: &OktaUserSync, then: &OktaUserSync) -> bool {
         && now.metadata.deletion_timestamp.is_none()
 }
 
-fn reference(object: &OktaUserSync) -> ObjectRef<Guarded> {
+/// What the store of watched resources, and the controller, know it by.
+pub(crate) fn reference(object: &OktaUserSync) -> ObjectRef<Guarded> {
     ObjectRef::new(&object.name_any()).within(object.namespace().as_deref().unwrap_or_default())
 }
 
@@ -123,7 +133,9 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
     }
     let shown = || record_status(object);
     let previous = record.status.clone().unwrap_or_else(shown);
+    let uid = object.uid().unwrap_or_default();
     if object.metadata.deletion_timestamp.is_some() {
+        context.fast_path.close(&uid).await;
         return if object.finalizers().iter().any(|name| name == names::FINALIZER) {
             finalizer::end(context, object, previous, record).await
         } else {
@@ -138,14 +150,22 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
     context.metrics.spec(&resource(object), &object.spec);
     let generation = object.metadata.generation.unwrap_or_default();
     if object.spec.suspend {
-        if let Some(next) = status::suspended(&previous, generation, Timestamp::now()) {
+        context.fast_path.close(&uid).await;
+        if let Some(mut next) = status::suspended(&previous, generation, Timestamp::now()) {
+            next.fast_path = Some(fast_path::off());
             publish(context, object, record, &previous, next).await?;
         }
         return Ok(Action::await_change());
     }
     let secret_changed = secret_changed(context, object, &previous, record).await;
-    let known =
-        Known { status: &previous, approval_seen: approval_seen(record), secret_changed, first_look: !record.passed };
+    let wanted = context.records.was_wanted(&uid);
+    let known = Known {
+        status: &previous,
+        approval_seen: approval_seen(record),
+        secret_changed,
+        wanted,
+        first_look: !record.passed,
+    };
     let why = trigger::due(object, known, Timestamp::now());
     // Each write names the version that it is made on, so it has to know of the ones before it.
     let mut written = object.clone();
@@ -176,6 +196,7 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
     }
     let Some(why) = why else {
         debug!(name = object.name_any(), "not due");
+        resume(context, object, &previous, record).await;
         return Ok(until_next(&previous, record));
     };
     let Some(next) = attempt(context, object, &previous, record, why).await else {

@@ -1,13 +1,13 @@
 //! What is kept in memory of each resource between two passes. Lost with the process, and nothing depends on it that
-//! status does not know as well, but for the roster (see [`engine::roster`]).
+//! status does not know as well, but for who has which account (see [`engine::ledger`]).
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use api::OktaUserSyncStatus;
-use engine::{failure::Failure, roster::Roster};
+use engine::{failure::Failure, ledger::Ledger};
 use jiff::Timestamp;
 
 use crate::{
@@ -31,8 +31,8 @@ pub struct Record {
     pub prints: Option<Result<[Print; 2], Failure>>,
     /// Whether a pass of this process has run.
     pub passed: bool,
-    /// Who has which account.
-    pub roster: Roster,
+    /// What the passes over it share, the fast path's among them.
+    pub ledger: Arc<Ledger>,
     /// The approval that the last pass has judged.
     pub approval: Option<String>,
     /// What is to be told by Events with the next status.
@@ -57,6 +57,7 @@ pub struct Records {
 struct State {
     records: HashMap<String, Record>,
     touched: HashSet<String>,
+    wanted: HashSet<String>,
     undecodable: HashSet<String>,
     /// By resource: how many people of its scope are users of which other one.
     overlaps: HashMap<String, BTreeMap<String, i64>>,
@@ -80,6 +81,7 @@ impl Records {
         state.overlaps.remove(&owner(named));
         state.records.remove(uid);
         state.touched.remove(uid);
+        state.wanted.remove(uid);
         state.undecodable.remove(uid);
     }
 
@@ -88,6 +90,7 @@ impl Records {
     pub fn keep(&self, there: &HashSet<String>) -> Vec<Resource> {
         let mut state = self.state();
         state.touched.retain(|uid| there.contains(uid));
+        state.wanted.retain(|uid| there.contains(uid));
         state.undecodable.retain(|uid| there.contains(uid));
         let gone: Vec<String> = state.records.keys().filter(|uid| !there.contains(*uid)).cloned().collect();
         let gone: Vec<_> = gone.iter().filter_map(|uid| state.records.remove(uid)?.shown_as).collect();
@@ -127,6 +130,17 @@ impl Records {
     #[must_use]
     pub fn was_touched(&self, uid: &str) -> bool {
         self.state().touched.remove(uid)
+    }
+
+    /// Notes that the fast path asks for a full pass of the resource.
+    pub fn want(&self, uid: &str) {
+        self.state().wanted.insert(uid.to_owned());
+    }
+
+    /// Whether a full pass was asked for since this was asked last.
+    #[must_use]
+    pub fn was_wanted(&self, uid: &str) -> bool {
+        self.state().wanted.remove(uid)
     }
 
     /// Notes whether the resource can be decoded; answers how many cannot.
@@ -176,6 +190,8 @@ mod tests {
         records.put("1", record);
         records.touch("1");
         assert!(records.was_touched("1") && !records.was_touched("1"));
+        records.want("1");
+        assert!(records.was_wanted("1") && !records.was_wanted("1"));
         assert_eq!((records.decodable("1", false), records.decodable("1", true)), (1, 0));
         records.forget("1", &Resource { namespace: "home".into(), name: "a".into() });
         assert_eq!(records.take("1").failures, 0);

@@ -2,7 +2,11 @@
 //!
 //! The same for the operator and for the command line; nothing here knows the controller.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use api::{
     OktaUserSyncSpec,
@@ -23,6 +27,9 @@ use crate::{
     governors::Governors,
     secrets::{SecretBytes, SecretError, Secrets},
 };
+
+/// Calls to Teleport that the fast path may make at once beside a full pass.
+const BESIDE: usize = 4;
 
 /// What an operator's administrator sets for all resources.
 #[derive(Clone, Debug)]
@@ -59,7 +66,7 @@ impl Subject<'_> {
 }
 
 /// A digest of settings and secret bytes: equal as long as a client made of them is still the right one.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Print([u8; 32]);
 
 impl fmt::Debug for Print {
@@ -111,6 +118,8 @@ impl<T> Clone for Made<T> {
 #[derive(Clone)]
 pub struct Clients {
     okta: Made<OktaClient>,
+    /// The way to the System Log, shared by all resources that read the same one by the same credential.
+    feed: Option<Made<OktaClient>>,
     teleport: Made<TeleportClient>,
 }
 
@@ -125,6 +134,13 @@ impl Clients {
     #[must_use]
     pub fn okta(&self) -> &OktaClient {
         &self.okta.client
+    }
+
+    /// The way to Okta's System Log, and what tells it from others; `None`: it is not to be read. Its token carries the
+    /// scope `okta.logs.read` and no other.
+    #[must_use]
+    pub fn feed(&self) -> Option<(Print, &Arc<OktaClient>)> {
+        self.feed.as_ref().map(|made| (made.print, &made.client))
     }
 
     /// The way to Teleport.
@@ -145,13 +161,14 @@ impl Clients {
 pub struct Resolver {
     defaults: Defaults,
     governors: Governors,
+    feeds: Mutex<HashMap<Print, Weak<OktaClient>>>,
 }
 
 impl Resolver {
     /// A resolver with these defaults.
     #[must_use]
     pub fn new(defaults: Defaults) -> Self {
-        Self { defaults, governors: Governors::default() }
+        Self { defaults, governors: Governors::default(), feeds: Mutex::default() }
     }
 
     /// The governors of all organisations.
@@ -190,6 +207,7 @@ impl Resolver {
     ) -> Result<Clients, Failure> {
         Ok(Clients {
             okta: self.okta(subject, &material.key, former.map(|former| &former.okta))?,
+            feed: self.feed(subject, &material.key)?,
             teleport: self.teleport(subject, &material.identity, former.map(|former| &former.teleport))?,
         })
     }
@@ -243,9 +261,40 @@ impl Resolver {
         if let Some(former) = former.filter(|former| former.print == print) {
             return Ok(former.clone());
         }
+        let settings = self.okta_settings(okta, key, scopes(scope.source, !scope.groups.is_empty()))?;
+        let governor = self.governors.of(settings.org_url.clone());
+        Ok(Made { client: Arc::new(OktaClient::new(settings, governor)?), print })
+    }
+
+    /// The client that reads the System Log, unless it is not wanted: one for all that are alike.
+    fn feed(&self, subject: &Subject<'_>, key: &SecretBytes) -> Result<Option<Made<OktaClient>>, Failure> {
+        let okta = &subject.spec.okta;
+        if okta.fast_path == spec::FastPath::Disabled || subject.spec.mode == spec::Mode::Preview {
+            return Ok(None);
+        }
+        let words = format!("{} {} {:?} {}", okta.org_url, okta.client_id, okta.dpop, okta.budget_percent);
+        let print = Print::of(&words, key);
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = feeds.get(&print).and_then(Weak::upgrade) {
+            return Ok(Some(Made { client, print }));
+        }
+        let settings = self.okta_settings(okta, key, vec![Scope::Logs])?;
+        let governor = self.governors.of(settings.org_url.clone());
+        let client = Arc::new(OktaClient::new(settings, governor)?);
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        feeds.insert(print, Arc::downgrade(&client));
+        Ok(Some(Made { client, print }))
+    }
+
+    fn okta_settings(
+        &self,
+        okta: &spec::Okta,
+        key: &SecretBytes,
+        scopes: Vec<Scope>,
+    ) -> Result<okta::Settings, Failure> {
         let org_url = OrgUrl::parse(&okta.org_url).map_err(OktaError::from)?;
         let key = PrivateKey::parse(key.expose_secret()).map_err(OktaError::from)?;
-        let settings = okta::Settings {
+        Ok(okta::Settings {
             dpop: match okta.dpop {
                 spec::Dpop::Auto => okta::Dpop::Auto,
                 spec::Dpop::Required => okta::Dpop::Required,
@@ -253,11 +302,9 @@ impl Resolver {
             },
             budget_percent: u8::try_from(okta.budget_percent).unwrap_or(100),
             ca_bundle: self.defaults.okta_ca.clone(),
-            scopes: scopes(scope.source, !scope.groups.is_empty()),
-            ..okta::Settings::new(org_url.clone(), okta.client_id.clone(), key)
-        };
-        let client = OktaClient::new(settings, self.governors.of(org_url))?;
-        Ok(Made { client: Arc::new(client), print })
+            scopes,
+            ..okta::Settings::new(org_url, okta.client_id.clone(), key)
+        })
     }
 
     fn teleport(
@@ -276,7 +323,10 @@ impl Resolver {
         if let Some(former) = former.filter(|former| former.print == print) {
             return Ok(former.clone());
         }
-        let client = TeleportClient::connect(teleport::Settings::new(address, identity))?;
+        let settings = teleport::Settings::new(address, identity);
+        // Beside the mass writes of a full pass there is room for the fast path.
+        let settings = teleport::Settings { concurrency: settings.concurrency + BESIDE, ..settings };
+        let client = TeleportClient::connect(settings)?;
         Ok(Made { client: Arc::new(client), print })
     }
 

@@ -12,6 +12,7 @@ use crate::{
     controller::{Controller, GRACE, Reach, Shard},
     definition,
     events::Announcer,
+    fast_path::{self, FastPath},
     http::{self, Readiness, Role},
     journal::{self, Journal},
     keys::{self, jwks::Board, vault::Vault},
@@ -61,6 +62,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// What holds for all resources.
     pub defaults: Defaults,
+    /// Between two polls of one System Log.
+    pub fast_path_interval: Duration,
     /// How failing resources wait.
     pub backoff: Backoff,
     /// How fast keys that the operator made are changed.
@@ -92,6 +95,7 @@ impl Settings {
             leader_election: None,
             concurrency: 4,
             defaults,
+            fast_path_interval: fast_path::INTERVAL,
             backoff: Backoff::default(),
             keys: keys::Pace::default(),
             cleanup_within: Duration::from_secs(300),
@@ -310,6 +314,7 @@ impl Life {
         let (watched, writer) = kube::runtime::reflector::store();
         let resolver = Resolver::new(settings.defaults.clone());
         self.metrics.watch(resolver.governors());
+        let (fast_path, wants) = FastPath::new(settings.fast_path_interval);
         let context = Arc::new(Context {
             store: Store::new(self.client.clone()),
             secrets: KubeSecrets::new(self.client.clone()),
@@ -318,6 +323,7 @@ impl Life {
             resolver,
             watched,
             records: Records::default(),
+            fast_path,
             claim,
             stop: self.stop.clone(),
             metrics: self.metrics.clone(),
@@ -331,16 +337,21 @@ impl Life {
             shard: settings.shard(),
             concurrency: settings.concurrency,
             readiness: self.readiness.clone(),
-            context,
+            context: context.clone(),
             writer,
+            wants,
         };
         let too_long = async {
             self.stop.cancelled().await;
             self.readiness.role(Role::Starting);
             tokio::time::sleep(settings.grace).await;
         };
+        let all = async {
+            controller.run().await;
+            context.fast_path.end().await;
+        };
         tokio::select! {
-            () = controller.run() => {}
+            () = all => {}
             () = too_long => warn!("a pass did not end within the grace period and is broken off"),
         }
     }

@@ -1,13 +1,19 @@
 //! The operator's two writes to a resource: its status, and its finalizer.
 
-use api::{OktaUserSync, OktaUserSyncStatus, names};
+use api::{
+    OktaUserSync, OktaUserSyncStatus, names,
+    status::{FastPathStatus, RemovalTally},
+};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kubernetes::{ApiError, within_limit};
+
+/// Field manager of what the fast path writes.
+const FAST_PATH_MANAGER: &str = "okta-user-sync-fast-path";
 
 /// How often a write that met another writer is made anew.
 const TRIES: usize = 4;
@@ -44,8 +50,35 @@ impl Store {
         object: &OktaUserSync,
         status: &OktaUserSyncStatus,
     ) -> Result<Option<String>, ApiError> {
+        self.apply_status(object, names::FIELD_MANAGER, &json!(status)).await
+    }
+
+    /// Writes what the fast path has to say between full passes, and the removals that it has made (P5), as a field
+    /// manager of its own: so it neither needs nor touches the rest of the status.
+    ///
+    /// # Errors
+    /// As [`Store::write_status`].
+    pub async fn write_fast_path(
+        &self,
+        object: &OktaUserSync,
+        fast_path: &FastPathStatus,
+        removals: &[RemovalTally],
+    ) -> Result<Option<String>, ApiError> {
+        let mut status = json!({ "fastPath": fast_path });
+        if !removals.is_empty() {
+            status["memory"] = json!({ "removals": removals });
+        }
+        self.apply_status(object, FAST_PATH_MANAGER, &status).await
+    }
+
+    async fn apply_status(
+        &self,
+        object: &OktaUserSync,
+        manager: &str,
+        status: &Value,
+    ) -> Result<Option<String>, ApiError> {
         let (api, name) = (self.api(object), object.name_any());
-        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let params = PatchParams::apply(manager).force();
         let mut version = object.resource_version();
         let mut tries = 0;
         loop {

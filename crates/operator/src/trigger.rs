@@ -15,6 +15,8 @@ pub enum Trigger {
     Approval,
     /// A Secret (or `ConfigMap`) that the resource refers to has other content.
     Secret,
+    /// The fast path came upon something that only a full pass can deal with.
+    FastPath,
     /// The interval, or the wait after a failure, is over.
     Time,
 }
@@ -28,6 +30,7 @@ impl Trigger {
             Self::Requested => "requested",
             Self::Approval => "approval",
             Self::Secret => "secret",
+            Self::FastPath => "fastPath",
             Self::Time => "time",
         }
     }
@@ -44,6 +47,8 @@ pub struct Known<'a> {
     pub secret_changed: bool,
     /// Whether this process has not yet run a pass of it.
     pub first_look: bool,
+    /// Whether the fast path asks for a full pass.
+    pub wanted: bool,
 }
 
 /// Why a pass is due at `now`, or `None` if it is not: then `status.nextRun` is the time to look again.
@@ -65,6 +70,9 @@ pub fn due(object: &OktaUserSync, known: Known<'_>, now: Timestamp) -> Option<Tr
     }
     if approval(object).is_some_and(|hash| approves(hash, known)) {
         return Some(Trigger::Approval);
+    }
+    if known.wanted {
+        return Some(Trigger::FastPath);
     }
     let may_be_mended = known.first_look && could_not_begin(status);
     (may_be_mended || status.next_run.as_ref().is_none_or(|next| next.0 <= now)).then_some(Trigger::Time)
@@ -144,7 +152,7 @@ mod tests {
     }
 
     fn ask(object: &OktaUserSync, status: &OktaUserSyncStatus) -> Option<Trigger> {
-        let known = Known { status, approval_seen: None, secret_changed: false, first_look: false };
+        let known = Known { status, approval_seen: None, secret_changed: false, first_look: false, wanted: false };
         due(object, known, Timestamp::from_second(NOW).unwrap())
     }
 
@@ -215,7 +223,7 @@ mod tests {
             read: "not begun".into(),
         });
         let look = |status: &OktaUserSyncStatus, first_look| {
-            let known = Known { status, approval_seen: None, secret_changed: false, first_look };
+            let known = Known { status, approval_seen: None, secret_changed: false, first_look, wanted: false };
             due(&object, known, Timestamp::from_second(NOW).unwrap())
         };
         assert_eq!((look(&status, true), look(&status, false)), (Some(Trigger::Time), None));
@@ -238,7 +246,13 @@ mod tests {
             approval: None,
         });
         assert_eq!(ask(&object, &status), Some(Trigger::Approval));
-        let seen = Known { status: &status, approval_seen: Some("sha256:1"), secret_changed: false, first_look: false };
+        let seen = Known {
+            status: &status,
+            approval_seen: Some("sha256:1"),
+            secret_changed: false,
+            first_look: false,
+            wanted: false,
+        };
         assert_eq!(due(&object, seen, Timestamp::from_second(NOW).unwrap()), None, "the last pass has judged it");
         let other = Known { approval_seen: Some("sha256:0"), ..seen };
         assert_eq!(due(&object, other, Timestamp::from_second(NOW).unwrap()), Some(Trigger::Approval));
@@ -247,7 +261,16 @@ mod tests {
     #[test]
     fn a_secret_with_new_content_is_due_at_once() {
         let (object, status) = settled();
-        let known = Known { status: &status, approval_seen: None, secret_changed: true, first_look: false };
+        let known =
+            Known { status: &status, approval_seen: None, secret_changed: true, first_look: false, wanted: false };
         assert_eq!(due(&object, known, Timestamp::from_second(NOW).unwrap()), Some(Trigger::Secret));
+    }
+
+    #[test]
+    fn what_the_fast_path_cannot_deal_with_is_due_at_once() {
+        let (object, status) = settled();
+        let known =
+            Known { status: &status, approval_seen: None, secret_changed: false, first_look: false, wanted: true };
+        assert_eq!(due(&object, known, Timestamp::from_second(NOW).unwrap()), Some(Trigger::FastPath));
     }
 }

@@ -21,13 +21,14 @@ use engine::{
     directory::{App, Directory, Organisation, Page, Pages, PeopleSource, Standing},
     failure::{Class, Failure, Side},
     journal::{Journal, Write},
+    ledger::Ledger,
     lock::Lock,
+    partial::Partial,
     pass::Pass,
     person::{AssignmentStatus, Person, PersonStatus},
     policy::Policy,
     report::Report,
     role::{Ceiling, Role},
-    roster::Roster,
     user::{NewUser, User, UserEdit},
 };
 use futures::StreamExt as _;
@@ -107,12 +108,14 @@ pub struct World {
     pub approvals: Vec<String>,
     pub memory: Memory,
     pub pending: Option<PendingPlan>,
-    pub roster: Roster,
+    pub ledger: Ledger,
     pub pinned_org: String,
     pub now: Timestamp,
     pub passes: u32,
     calls: AtomicU64,
     pub mode: OriginMode,
+    /// How often the making of a user gives way to others before it is done.
+    pub slow: usize,
 }
 
 impl World {
@@ -142,12 +145,13 @@ impl World {
             approvals: vec![],
             memory: Memory::default(),
             pending: None,
-            roster: Roster::default(),
+            ledger: Ledger::default(),
             pinned_org: String::new(),
             now: "2026-11-24T00:00:00Z".parse().unwrap(),
             passes: 0,
             calls: AtomicU64::new(0),
             mode: OriginMode::Bot,
+            slow: 0,
         };
         for i in 0..n {
             world.hire(&id(i), &name(i));
@@ -237,7 +241,7 @@ impl World {
             memory: self.memory.clone(),
             pending: self.pending.clone(),
             pinned_org: &self.pinned_org.clone(),
-            roster: self.roster.clone(),
+            ledger: &self.ledger,
             started: self.now,
             id: format!("pass{}", self.passes),
             may_write,
@@ -248,12 +252,40 @@ impl World {
         let report = pass.run(&*self, &*self).await;
         self.memory = report.memory.clone();
         self.pending.clone_from(&report.pending);
-        self.roster = report.roster.clone();
         if let Some(organisation) = &report.organisation {
             self.pinned_org.clone_from(&organisation.id);
         }
         assert_eq!(self.teleport().violations, Vec::<String>::new());
         report
+    }
+
+    /// Runs one partial pass over these people, a second later, and keeps what it leaves to know.
+    pub async fn partial(&mut self, people: &[String]) -> Partial {
+        self.now += SignedDuration::from_secs(1);
+        self.passes += 1;
+        let ceiling = Ceiling::new(&self.ceiling).unwrap();
+        let policy = Policy::new(OWNER, &self.spec, &ceiling, self.approvals.clone()).unwrap();
+        let partial = self.fast(&policy, &format!("partial{}", self.passes)).partial(&*self, &*self, people).await;
+        self.memory.removals.clone_from(&partial.report.memory.removals);
+        assert_eq!(self.teleport().violations, Vec::<String>::new());
+        partial
+    }
+
+    /// A pass that may run beside another one.
+    pub fn fast<'a>(&'a self, policy: &'a Policy, id: &str) -> Pass<'a> {
+        Pass {
+            policy,
+            memory: self.memory.clone(),
+            pending: self.pending.clone(),
+            pinned_org: &self.pinned_org,
+            ledger: &self.ledger,
+            started: self.now,
+            id: id.into(),
+            may_write: &|| true,
+            detail: false,
+            progress: &|_| {},
+            journal: self,
+        }
     }
 
     /// Explains one person.
@@ -265,7 +297,7 @@ impl World {
             memory: self.memory.clone(),
             pending: self.pending.clone(),
             pinned_org: &self.pinned_org,
-            roster: self.roster.clone(),
+            ledger: &self.ledger,
             started: self.now,
             id: "explain".into(),
             may_write: &|| false,
@@ -460,6 +492,9 @@ impl Cluster for World {
     }
 
     async fn create_user(&self, user: &NewUser) -> Result<(), WriteError> {
+        for _ in 0..self.slow {
+            tokio::task::yield_now().await;
+        }
         let mut teleport = self.teleport();
         if teleport.users.contains_key(&user.name) {
             return Err(WriteError::Exists);

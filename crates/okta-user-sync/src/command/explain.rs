@@ -7,8 +7,8 @@ use api::OktaUserSync;
 use api::spec::SecretKeyRef;
 use clap::Args;
 use engine::explain::Explanation;
+use engine::ledger::Ledger;
 use engine::pass::Pass;
-use engine::roster::Roster;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 use operator::resolve::{Resolver, Subject};
@@ -134,7 +134,7 @@ async fn explain(
         memory: status.memory.unwrap_or_default(),
         pending: status.pending_plan,
         pinned_org: &pinned_org,
-        roster: Roster::default(),
+        ledger: &Ledger::default(),
         started: Timestamp::now(),
         id: "explain".to_owned(),
         may_write: &|| false,

@@ -132,6 +132,16 @@ struct ResourceArguments {
         default_value = "okta-requester"
     )]
     allowed_role: Vec<String>,
+    /// Seconds between two looks at Okta's System Log (the fast path); each is one call for all resources that read the
+    /// same organisation by the same credential.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "OKTA_USER_SYNC_FAST_PATH_INTERVAL",
+        default_value_t = operator::fast_path::INTERVAL.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=600)
+    )]
+    fast_path_interval: u64,
     /// Certificate authorities (PEM) that are trusted for Okta beside the system's.
     #[arg(long, value_name = "FILE", env = "OKTA_USER_SYNC_OKTA_CA")]
     okta_ca: Option<PathBuf>,
@@ -189,6 +199,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
             times,
         }),
         concurrency: kubernetes.concurrency,
+        fast_path_interval: Duration::from_secs(resources.fast_path_interval),
         audit_journal,
         events_show_names,
         grace: Duration::from_secs(grace_seconds),

@@ -9,11 +9,11 @@ use api::OktaUserSync;
 use api::names::APPROVE_PLAN;
 use api::spec::{Mode, SecretKeyRef};
 use clap::{Args, ValueEnum};
+use engine::ledger::Ledger;
 use engine::pass::{Pass, Progress as Step};
 use engine::policy::Policy;
 use engine::report::Report;
 use engine::role::Ceiling;
-use engine::roster::Roster;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use operator::journal::{Journal, Target};
@@ -320,7 +320,7 @@ async fn run_pass(
         memory: state.memory.clone(),
         pending: state.pending_plan.clone(),
         pinned_org: &state.org_id,
-        roster: Roster::default(),
+        ledger: &Ledger::default(),
         started: Timestamp::now(),
         id: id.clone(),
         may_write: &|| !stopped.load(Ordering::Relaxed),
@@ -349,7 +349,7 @@ async fn run_pass(
 }
 
 /// How far it is, with what is left of Okta's tightest limit. `last` is how many people the last complete pass read.
-fn show(progress: &Progress, step: Step, last: i64, clients: &Clients) {
+fn show(progress: &Progress, step: Step<'_>, last: i64, clients: &Clients) {
     match step {
         Step::Reading { people } => {
             let left = clients.okta().rate_limits().into_iter().filter_map(|seen| {
@@ -366,6 +366,7 @@ fn show(progress: &Progress, step: Step, last: i64, clients: &Clients) {
             progress.beside(String::new());
             progress.count("writing users", done, total);
         }
+        Step::Locked(..) => {}
     }
 }
 

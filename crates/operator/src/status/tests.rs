@@ -5,7 +5,6 @@ use engine::{
     cluster::{ClusterFacts, OriginMode},
     directory::{App, Organisation},
     failure::Class,
-    roster::Roster,
 };
 use serde_json::json;
 use testkit::{Status, check_settled, check_step, kstatus};
@@ -53,7 +52,7 @@ pub(crate) fn report(outcome: Outcome) -> Report {
         }),
         lock_life: Some(SignedDuration::from_hours(31)),
         memory: api::status::Memory { people: 250, ..api::status::Memory::default() },
-        roster: Roster::default(),
+        undone: Vec::new(),
         changes: vec![],
         writes: 0,
         overlaps: BTreeMap::new(),

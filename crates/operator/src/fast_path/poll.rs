@@ -1,0 +1,159 @@
+//! One poll of one log, for all resources that read it by the same credential.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{spec::FastPath as Wanted, status::FastPathState};
+use engine::{
+    failure::{Class, Failure},
+    feed::{Cursor, Feed as _, News, Watch},
+};
+use jiff::{SignedDuration, Timestamp};
+use tracing::{debug, warn};
+
+use super::{Around, Lane, Log, NOT_GRANTED};
+use crate::{pace, reconcile::Context, resolve::Print};
+
+/// After a refusal for want of a right, so many intervals pass before it is tried again: an administrator grants rights.
+const GRANT_WAIT: u32 = 40;
+
+/// While the log cannot be read, the wait between polls doubles up to so many intervals.
+const MOST_WAIT: u32 = 8;
+
+/// Polls until nobody needs it any more.
+pub(super) async fn run(around: Around, print: Print, log: Log, interval: Duration) {
+    let mut poll = Poll { log, cursor: None, failures: 0, refused: false };
+    let seed = uuid::Uuid::new_v4();
+    for round in 0_u64.. {
+        let Some(context) = around.upgrade() else { return };
+        if context.stop.is_cancelled() || !context.claim.holds() {
+            return;
+        }
+        let lanes = context.fast_path.served_by(&print);
+        if lanes.is_empty() {
+            return;
+        }
+        poll.once(&context, &lanes).await;
+        drop((context, lanes));
+        tokio::time::sleep(pace::jittered(poll.wait(interval), &format!("{seed}/{round}"))).await;
+    }
+}
+
+struct Poll {
+    log: Log,
+    cursor: Option<Cursor>,
+    /// In a row.
+    failures: u32,
+    /// The last answer was that a right is missing.
+    refused: bool,
+}
+
+impl Poll {
+    async fn once(&mut self, context: &Arc<Context>, lanes: &[Arc<Lane>]) {
+        let cursor = self.cursor.get_or_insert_with(|| Cursor::since(start(lanes)));
+        for since in lanes.iter().filter_map(|lane| lane.joins()) {
+            cursor.rewind(since);
+        }
+        let watches: Vec<Watch> = lanes.iter().map(|lane| lane.watch()).collect();
+        match self.log.news(cursor, &watches).await {
+            Ok(news) => {
+                (self.failures, self.refused) = (0, false);
+                let read_to = cursor.position();
+                let ahead = SignedDuration::from_secs(self.log.clock_offset());
+                for (lane, news) in lanes.iter().zip(news) {
+                    tell(context, lane, news, read_to, ahead).await;
+                }
+            }
+            Err(failure) => {
+                self.failures = self.failures.saturating_add(1);
+                self.refused = failure.class == Class::Permission;
+                warn_once(self.failures, &failure);
+                for lane in lanes {
+                    self.tell_failure(context, lane, &failure).await;
+                }
+            }
+        }
+    }
+
+    async fn tell_failure(&self, context: &Arc<Context>, lane: &Arc<Lane>, failure: &Failure) {
+        let state = if self.refused { FastPathState::NotGranted } else { FastPathState::Behind };
+        let refusal = self.refused.then(|| Failure { reason: NOT_GRANTED, ..failure.clone() });
+        if lane.failed(state, &crate::status::sentence(failure), refusal) && lane.demands(Wanted::Required) {
+            context.fast_path.want(context, lane, "the fast path is demanded, and not granted any more");
+        }
+        // Who is owed is asked about whether or not the log can be read.
+        lane.clone().go(context);
+        lane.show(context).await;
+    }
+
+    /// Until the next poll, without jitter.
+    fn wait(&self, interval: Duration) -> Duration {
+        match (self.refused, self.failures) {
+            (_, 0) => interval,
+            (true, _) => interval * GRANT_WAIT,
+            (false, failures) => interval * 2_u32.saturating_pow(failures.min(31) - 1).min(MOST_WAIT),
+        }
+    }
+}
+
+/// What a poll brought for one resource.
+async fn tell(context: &Arc<Context>, lane: &Arc<Lane>, news: News, read_to: Timestamp, ahead: SignedDuration) {
+    if !news.hints.is_empty() {
+        debug!(people = news.hints.len(), "the System Log names people");
+    }
+    let granted_now = lane.read(read_to, news.hints, ahead);
+    if granted_now && lane.demands(Wanted::Required) {
+        context.fast_path.want(context, lane, "the fast path is granted now");
+    }
+    match news.full_pass {
+        Some(why) => context.fast_path.want(context, lane, &why),
+        None => {
+            if let Some(why) = lane.waiting_wish() {
+                context.fast_path.want(context, lane, &why);
+            }
+        }
+    }
+    lane.clone().go(context);
+    lane.show(context).await;
+}
+
+/// Where the first poll begins: as far back as any of them needs it.
+fn start(lanes: &[Arc<Lane>]) -> Timestamp {
+    lanes.iter().map(|lane| lane.since()).min().unwrap_or_else(Timestamp::now)
+}
+
+fn warn_once(failures: u32, failure: &Failure) {
+    if failures == 1 {
+        warn!(reason = failure.reason, "the System Log cannot be read: {}", crate::status::sentence(failure));
+    } else {
+        debug!(failures, reason = failure.reason, "the System Log can still not be read");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use okta::{
+        Governor, OktaClient, OrgUrl,
+        key::{KeyKind, PrivateKey},
+    };
+
+    use super::*;
+
+    #[test]
+    fn failing_polls_come_less_often_and_missing_rights_are_asked_for_rarely() {
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let org = OrgUrl::parse("https://acme.okta.com").unwrap();
+        let log = OktaClient::new(okta::Settings::new(org, "0oa1api2services3app", key), Governor::new()).unwrap();
+        let mut poll = Poll { log: Arc::new(log), cursor: None, failures: 0, refused: false };
+        let interval = Duration::from_secs(15);
+        let waits: Vec<u64> = [0, 1, 2, 3, 4, 5, 99]
+            .into_iter()
+            .map(|failures| {
+                poll.failures = failures;
+                poll.wait(interval).as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [15, 15, 30, 60, 120, 120, 120]);
+        poll.refused = true;
+        assert_eq!(poll.wait(interval).as_secs(), 600);
+    }
+}
