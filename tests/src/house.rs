@@ -18,8 +18,13 @@ use kube::{
 };
 use okta_sim::OktaSim;
 use operator::{
-    Operator, RunError, Settings, controller::Reach, journal::Target, keys::Pace, pace::Backoff, rbac,
-    resolve::Defaults,
+    Operator, RunError, Settings,
+    controller::Reach,
+    journal::Target,
+    keys::Pace,
+    pace::Backoff,
+    rbac,
+    resolve::{Defaults, TeleportDefaults},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -44,11 +49,10 @@ pub struct House {
     pub namespace: String,
     /// Sees every version of the resource.
     pub witness: Witness,
-    /// Where the operator serves probes, metrics and public keys.
+    /// Where the operator serves probes, metrics and public keys; empty for one that runs elsewhere.
     pub url: String,
     /// A folder that lives as long as the house; the operator's journal is in it.
     pub folder: tempfile::TempDir,
-    requests: u32,
     settings: Settings,
     operator: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
@@ -65,6 +69,16 @@ impl Drop for House {
     }
 }
 
+/// What the operator's administrator sets here.
+fn defaults(okta: &OktaSim) -> Defaults {
+    Defaults {
+        okta_ca: Some(okta.ca_pem().as_bytes().to_vec()),
+        teleport_address: None,
+        teleport: TeleportDefaults::default(),
+        ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
+    }
+}
+
 impl House {
     /// An operator that waits for its first resource, and an organisation of so many people.
     pub async fn with_people(people: usize) -> Self {
@@ -73,49 +87,8 @@ impl House {
 
     /// The same, with other settings of the operator.
     pub async fn with_settings(people: usize, change: impl FnOnce(&mut Settings)) -> Self {
-        // One provider for the process; a second installation fails, and that is fine.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let control_plane = testkit::control_plane::shared().await.unwrap();
-        let client = control_plane.client().unwrap();
-        let namespace = testkit::namespace(&client, "house").await.unwrap();
-        let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
-        // Here the log is polled many times as often as elsewhere.
-        okta.org().rate_limit("/api/v1/logs", 1_000_000);
-        let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport_sim::Options::default() };
-        let teleport = TeleportSim::start(options).await.unwrap();
-        crate::ground::install_definition(&client).await;
-        let witness =
-            Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
-        let folder = tempfile::tempdir().unwrap();
-        let defaults = Defaults {
-            okta_ca: Some(okta.ca_pem().as_bytes().to_vec()),
-            teleport_address: None,
-            ceiling: Ceiling::new(&["okta-requester".to_owned()]).unwrap(),
-        };
-        let mut settings = Settings::new(control_plane.config(), defaults);
-        settings.reach = Reach::Namespace(namespace.clone());
-        settings.listen = ([127, 0, 0, 1], 0).into();
-        settings.audit_journal = Some(Target::File(folder.path().join("journal")));
-        settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
-        settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
-        settings.fast_path_interval = Duration::from_millis(500);
-        change(&mut settings);
-        let stop = CancellationToken::new();
-        let mut house = Self {
-            okta,
-            teleport,
-            client,
-            namespace,
-            witness,
-            url: String::new(),
-            folder,
-            requests: 0,
-            settings,
-            operator: None,
-            stop,
-        };
-        house.install().await;
-        house.settings.kube = house.operator_config().await;
+        let mut house = Self::vacant(people, teleport_sim::Options::default()).await;
+        change(&mut house.settings);
         house.start().await;
         house
     }
@@ -163,6 +136,76 @@ impl House {
         let mut config = control_plane.config();
         config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
         config
+    }
+
+    /// Everything but the operator: whoever calls starts one, under the account of [`House::kubeconfig`].
+    pub async fn vacant(people: usize, teleport: teleport_sim::Options) -> Self {
+        // One provider for the process; a second installation fails, and that is fine.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let control_plane = testkit::control_plane::shared().await.unwrap();
+        let client = control_plane.client().unwrap();
+        let namespace = testkit::namespace(&client, "house").await.unwrap();
+        let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
+        // Here the log is polled many times as often as elsewhere.
+        okta.org().rate_limit("/api/v1/logs", 1_000_000);
+        let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport };
+        let teleport = TeleportSim::start(options).await.unwrap();
+        crate::ground::install_definition(&client).await;
+        let witness =
+            Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(control_plane.config(), defaults(&okta));
+        settings.reach = Reach::Namespace(namespace.clone());
+        settings.listen = ([127, 0, 0, 1], 0).into();
+        settings.audit_journal = Some(Target::File(folder.path().join("journal")));
+        settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
+        settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
+        settings.fast_path_interval = Duration::from_millis(500);
+        let mut house = Self {
+            okta,
+            teleport,
+            client,
+            namespace,
+            witness,
+            url: String::new(),
+            folder,
+            settings,
+            operator: None,
+            stop: CancellationToken::new(),
+        };
+        house.install().await;
+        house.settings.kube = house.operator_config().await;
+        house
+    }
+
+    /// A token of the operator's account.
+    async fn token(&self) -> String {
+        let control_plane = testkit::control_plane::shared().await.unwrap();
+        control_plane.service_account_token(&self.namespace, OPERATOR, &[]).await.unwrap()
+    }
+
+    /// The text of a kubeconfig for the operator's account.
+    pub async fn kubeconfig(&self) -> String {
+        testkit::control_plane::shared().await.unwrap().kubeconfig_with_token(OPERATOR, &self.token().await)
+    }
+
+    /// A token of the operator's account as a projected volume holds it: for this audience, bound to a pod, good for half an hour.
+    pub async fn projected_token(&self, audience: &str) -> String {
+        let control_plane = testkit::control_plane::shared().await.unwrap();
+        control_plane.projected_token(&self.namespace, OPERATOR, audience, 1800).await.unwrap()
+    }
+
+    /// The provision token that lets the operator's account join as a bot, or as a host of a system role.
+    pub async fn provision_token(&self, role: &str) -> teleport_sim::ProvisionToken {
+        let jwks = testkit::control_plane::shared().await.unwrap().jwks().await.unwrap();
+        teleport_sim::ProvisionToken {
+            name: OPERATOR.into(),
+            role: role.into(),
+            bot_name: OPERATOR.into(),
+            kind: teleport_sim::KubernetesJoin::StaticJwks,
+            allow: vec![format!("{}:{OPERATOR}", self.namespace)],
+            jwks,
+        }
     }
 
     /// The definition, and the operator's account with exactly the rights that the chart gives it.
@@ -284,16 +327,35 @@ impl House {
         there.map(|resource| serde_json::to_value(resource).unwrap())
     }
 
-    /// Asks for a pass at once, and waits until it has been carried out and the resource has settled.
-    pub async fn pass(&mut self) -> Value {
-        self.requests += 1;
-        let token = format!("request-{}", self.requests);
+    /// Asks for a pass at once; answers the token of the request.
+    pub async fn request(&self) -> String {
+        let token = format!("request-{}", jiff::Timestamp::now().as_nanosecond());
         let patch = json!({ "metadata": { "annotations": { "reconcile.fluxcd.io/requestedAt": token } } });
         self.api::<OktaUserSync>().patch(RESOURCE, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        token
+    }
+
+    /// Asks for a pass at once, and waits until it has been carried out and the resource has settled.
+    pub async fn pass(&mut self) -> Value {
+        let token = self.request().await;
         self.until("the requested pass to be carried out", |resource| {
             resource["status"]["lastHandledReconcileAt"] == token.as_str()
         })
         .await
+    }
+
+    /// Asks for one pass after the other, a second apart, until the resource is as `wanted`.
+    pub async fn ask_until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let asking = async {
+            loop {
+                self.request().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            resource = self.until(what, wanted) => resource,
+            () = asking => Value::Null,
+        }
     }
 
     /// Waits until the resource is as `wanted`; its conditions are by the book at every look.

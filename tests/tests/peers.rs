@@ -5,6 +5,9 @@
 //! Go, and not built before, these tests are skipped with a word on why.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
+#[path = "peers/requests.rs"]
+mod requests;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;

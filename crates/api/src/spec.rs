@@ -236,7 +236,8 @@ pub enum Source {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Teleport {
-    /// `host:port` of the cluster. Left out: the operator's own default.
+    /// `host:port` of the cluster. Left out: the operator's own default. An address that is not the operator's own needs
+    /// identitySecretRef: the operator joins at its own alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 259), regex(pattern = r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$"))]
     pub address: Option<String>,
@@ -246,7 +247,8 @@ pub struct Teleport {
     #[schemars(length(min = 1, max = 253))]
     pub connector: String,
 
-    /// Secret of the same namespace that holds an identity file (as `tctl auth sign` and tbot write it).
+    /// Secret of the same namespace that holds an identity file (as `tctl auth sign` and tbot write it). Left out: the
+    /// operator joins by itself, with its pod's token, if it was set up to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_secret_ref: Option<SecretKeyRef>,
 }

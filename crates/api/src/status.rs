@@ -326,6 +326,13 @@ pub struct TeleportStatus {
     pub version: String,
     /// Bot: users carry our own labels. Okta: written with the system role Okta, in the very shape of Teleport's own sync.
     pub origin_mode: String,
+    /// The way that was taken. Auth: straight to an Auth Service. Proxy: through a Proxy that routes TLS. Upgrade: through a
+    /// Proxy behind a balancer that ends TLS.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub route: String,
+    /// When the identity that the operator is known by runs out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_expires: Option<Time>,
     /// Life of a lock: the longest credential life of the cluster and the margin, such as `31h`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub lock_lifetime: String,

@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, future::Future};
 
+use jiff::Timestamp;
+
 use crate::{
     directory::Pages,
     failure::Failure,
@@ -41,6 +43,12 @@ pub struct ClusterFacts {
     pub origin_mode: OriginMode,
     /// Our own user name; never touched.
     pub own_name: String,
+    /// The way that leads there, as status names it; empty if there is but one.
+    pub route: String,
+    /// When the identity that we are known by runs out.
+    pub identity_expires: Option<Timestamp>,
+    /// What is worth knowing of cluster and identity, and is no error.
+    pub notices: Vec<String>,
 }
 
 /// The SAML connector, if it can be seen.

@@ -182,6 +182,7 @@ impl Pass<'_> {
         report: &mut Report,
     ) -> Result<Ground, Failure> {
         let facts = cluster.prove_identity().await?;
+        report.warnings.extend(facts.notices.iter().cloned());
         report.cluster = Some(facts.clone());
         let roles = cluster.roles().await?;
         for wanted in &self.policy.roles {

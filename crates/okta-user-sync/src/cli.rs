@@ -114,7 +114,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the operator: keep every OktaUserSync of a cluster in sync.
     #[command(after_help = operator::EXAMPLES)]
-    Operator(operator::Arguments),
+    Operator(Box<operator::Arguments>),
     /// Set up a sync, from question to question: key, Okta app, Teleport, first preview, manifests.
     #[command(after_help = init::EXAMPLES)]
     Init(Box<init::Arguments>),

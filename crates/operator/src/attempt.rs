@@ -11,7 +11,7 @@ use std::{
 
 use api::{OktaUserSync, OktaUserSyncStatus};
 use engine::{
-    failure::Failure,
+    failure::{Class, Failure, Side},
     ledger::Ledger,
     pass::{Pass, Progress},
     policy::Policy,
@@ -135,6 +135,7 @@ async fn run(
                 report.warnings.extend(context.records.overlaps(&resource, &report.overlaps));
             }
             fast_path::demand(part.lane.as_ref(), object, &mut report).await;
+            weigh_membership(context, object, &mut report).await;
             Some(Ok(report))
         }
         Err(failure) => Some(Err(failure)),
@@ -192,10 +193,26 @@ async fn prepare(
     record.prints = Some(material.as_ref().map(Material::prints).map_err(Clone::clone));
     let clients = resolver.clients(&subject, &material?, record.clients.as_ref())?;
     record.clients = Some(clients.clone());
+    if let Some(membership) = resolver.membership(&subject) {
+        membership.enrol(subject.namespace, subject.name, clients.teleport()).await;
+    }
     let (from, until) = (clients.teleport().identity().from(), clients.identity_expires());
     context.metrics.identity(&resource(object), from, until);
     record.news.extend(events::of_identity(from, until, Timestamp::now(), &mut record.expiry_told));
     Ok((policy, clients))
+}
+
+/// What the pass says of an identity that the operator has joined with, and what that says of the pass.
+async fn weigh_membership(context: &Context, object: &OktaUserSync, report: &mut Report) {
+    let Some(membership) = context.resolver.membership(&subject(object, &OktaUserSyncStatus::default())) else {
+        return;
+    };
+    report.warnings.extend(membership.trouble().await);
+    let refused = |failure: &Failure| failure.side == Side::Teleport && failure.class == Class::Credential;
+    // Refused, deleted, or of an authority that was rotated away: a new one may do.
+    if report.failure.as_ref().is_some_and(refused) {
+        membership.doubt().await;
+    }
 }
 
 /// Everything around one run of the engine.
@@ -251,9 +268,29 @@ impl Setting<'_> {
             biased;
             report = pass.run(self.clients.okta(), teleport.as_ref()) => Some(report),
             () = stopped => None,
+            () = self.refresh() => None,
         };
         self.context.metrics.teleport_calls(&before, &teleport.calls());
         report
+    }
+}
+
+impl Setting<'_> {
+    /// Goes on under an identity that is renewed in its Secret while the pass runs: an import may outlive a certificate. Never returns.
+    async fn refresh(&self) {
+        let (subject, uid) = (subject(self.object, self.previous), self.object.uid().unwrap_or_default());
+        let mut touches = self.context.records.touches();
+        while touches.changed().await.is_ok() {
+            if self.context.records.is_touched(&uid)
+                && let Some(identity) =
+                    self.context.resolver.refresh(&subject, &self.context.secrets, self.clients).await
+            {
+                let (from, until) = (identity.from(), identity.expires());
+                debug!(pass = self.id, %until, "goes on under a renewed identity");
+                self.context.metrics.identity(&resource(self.object), from, until);
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }
 
@@ -266,8 +303,14 @@ fn next_wait(context: &Context, object: &OktaUserSync, record: &mut Record, endi
         return pace::jittered(interval, id);
     }
     record.failures = record.failures.saturating_add(1);
+    // Why a join is refused lies in Teleport or in the pod's own files, which tell nobody when they are mended.
+    let unwatched = |failure: &Failure| {
+        failure.side == Side::Teleport
+            && context.resolver.membership(&subject(object, &OktaUserSyncStatus::default())).is_some()
+    };
     if let Ending::Refused(failure) = ending
         && !failure.class.retry()
+        && !unwatched(failure)
     {
         // What stands in the way lies in the specification or in what it refers to. Both are watched, so looking again
         // and again would only cost; the interval is for a change that was missed.

@@ -1,9 +1,9 @@
 //! The operator: plumbing between Kubernetes and the engine. What is decided about people is decided in `engine`.
 //!
 //! The way of a change: a watch in [`controller`] → [`reconcile`], which asks [`trigger`] whether a pass is due →
-//! `attempt`, which has [`resolve`] make policy and clients, and runs the engine → [`status`], one function from the
-//! former status and the report to the next status → [`store`], which writes it. Between passes, [`fast_path`] deals with
-//! whom Okta's System Log names. The end of a resource is `finalizer`'s. [`keys`] looks
+//! `attempt`, which has [`resolve`] make policy and clients (by [`membership`] without a secret), and runs the engine →
+//! [`status`], one function from the former status and the report to the next status → [`store`], which writes it. Between
+//! passes, [`fast_path`] deals with whom Okta's System Log names. The end of a resource is `finalizer`'s. [`keys`] looks
 //! after keys that the operator makes itself. Around it: [`leader`] (who may write at all), [`http`] and [`metrics`], [`events`]; [`run`](mod@run)
 //! is the life of the process. The command line uses [`resolve`] and [`secrets`] without the rest.
 
@@ -21,6 +21,7 @@ pub mod keys;
 pub mod kubernetes;
 pub mod leader;
 pub mod lease;
+pub mod membership;
 pub mod metrics;
 pub mod pace;
 pub mod rbac;

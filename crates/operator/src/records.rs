@@ -10,6 +10,8 @@ use api::OktaUserSyncStatus;
 use engine::{failure::Failure, ledger::Ledger};
 use jiff::Timestamp;
 
+use tokio::sync::watch;
+
 use crate::{
     events::News,
     keys::Upkeep,
@@ -51,6 +53,8 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub struct Records {
     state: Mutex<State>,
+    /// Changes with every [`Records::touch`].
+    touches: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +128,19 @@ impl Records {
     /// Notes that a Secret of the resource was written.
     pub fn touch(&self, uid: &str) {
         self.state().touched.insert(uid.to_owned());
+        self.touches.send_replace(());
+    }
+
+    /// Changes whenever a Secret of any resource was written.
+    #[must_use]
+    pub fn touches(&self) -> watch::Receiver<()> {
+        self.touches.subscribe()
+    }
+
+    /// Whether a Secret of the resource was written and [`Records::was_touched`] has not been asked since.
+    #[must_use]
+    pub fn is_touched(&self, uid: &str) -> bool {
+        self.state().touched.contains(uid)
     }
 
     /// Whether a Secret was written since this was asked last.

@@ -21,10 +21,12 @@ use jiff::Timestamp;
 use okta::{OktaClient, OktaError, OrgUrl, Scope, key::PrivateKey};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use teleport::{Identity, TeleportClient};
+use teleport::{Identity, IdentityError, TeleportClient, TeleportError, Way};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     governors::Governors,
+    membership::{JoinOffer, Membership, Passage},
     secrets::{SecretBytes, SecretError, Secrets},
 };
 
@@ -38,8 +40,29 @@ pub struct Defaults {
     pub okta_ca: Option<Vec<u8>>,
     /// `host:port` of the Teleport cluster of resources that name none.
     pub teleport_address: Option<String>,
+    /// How Teleport is reached, and joined.
+    pub teleport: TeleportDefaults,
     /// Roles that may be given at all (P13).
     pub ceiling: Ceiling,
+}
+
+/// How Teleport is reached, and joined without a secret.
+#[derive(Clone, Debug)]
+pub struct TeleportDefaults {
+    /// Which way to take.
+    pub way: Way,
+    /// Further authorities (PEM) for the Proxy's web side.
+    pub web_authorities: Option<String>,
+    /// Creates and updates a second, at most; 0: unbounded.
+    pub write_rate: u32,
+    /// How the operator joins the cluster at its own default address; `None`: it does not.
+    pub join: Option<JoinOffer>,
+}
+
+impl Default for TeleportDefaults {
+    fn default() -> Self {
+        Self { way: Way::Auto, web_authorities: None, write_rate: teleport::WRITE_RATE, join: None }
+    }
 }
 
 /// One resource, as far as resolving goes.
@@ -86,18 +109,44 @@ impl Print {
     }
 }
 
-/// The bytes that the references of a specification lead to.
+/// What Teleport knows a resource by.
+#[derive(Debug)]
+enum Held {
+    /// An identity file, from a Secret.
+    Secret(SecretBytes),
+    /// The operator's own identity, by joining.
+    Joined(Identity),
+}
+
+impl Held {
+    /// Whether it has changed. A joined identity is renewed under its clients' feet, which is no change.
+    fn print(&self, settings: &str) -> Print {
+        match self {
+            Self::Secret(bytes) => Print::of(settings, bytes),
+            Self::Joined(_) => Print::of(&format!("{settings} joined"), &SecretBytes::default()),
+        }
+    }
+
+    fn identity(&self) -> Result<Identity, IdentityError> {
+        match self {
+            Self::Secret(bytes) => Identity::parse(&String::from_utf8_lossy(bytes.expose_secret())),
+            Self::Joined(identity) => Ok(identity.clone()),
+        }
+    }
+}
+
+/// What the references of a specification lead to.
 #[derive(Debug)]
 pub struct Material {
     key: SecretBytes,
-    identity: SecretBytes,
+    identity: Held,
 }
 
 impl Material {
     /// Two prints, of key and identity: whether what the references lead to has changed.
     #[must_use]
     pub fn prints(&self) -> [Print; 2] {
-        [Print::of("", &self.key), Print::of("", &self.identity)]
+        [Print::of("", &self.key), self.identity.print("")]
     }
 }
 
@@ -105,11 +154,13 @@ impl Material {
 struct Made<T> {
     client: Arc<T>,
     print: Print,
+    /// Where it leads, without the credential.
+    place: Print,
 }
 
 impl<T> Clone for Made<T> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), print: self.print }
+        Self { client: self.client.clone(), print: self.print, place: self.place }
     }
 }
 
@@ -162,19 +213,58 @@ pub struct Resolver {
     defaults: Defaults,
     governors: Governors,
     feeds: Mutex<HashMap<Print, Weak<OktaClient>>>,
+    /// In the cluster at the operator's own address.
+    membership: Option<Membership>,
 }
 
 impl Resolver {
     /// A resolver with these defaults.
     #[must_use]
     pub fn new(defaults: Defaults) -> Self {
-        Self { defaults, governors: Governors::default(), feeds: Mutex::default() }
+        let membership = match (&defaults.teleport.join, &defaults.teleport_address) {
+            (Some(offer), Some(address)) => Some(Membership::new(
+                offer.clone(),
+                Passage {
+                    address: address.clone(),
+                    way: defaults.teleport.way,
+                    web_authorities: defaults.teleport.web_authorities.clone(),
+                },
+            )),
+            _ => None,
+        };
+        Self { defaults, governors: Governors::default(), feeds: Mutex::default(), membership }
     }
 
     /// The governors of all organisations.
     #[must_use]
     pub fn governors(&self) -> Governors {
         self.governors.clone()
+    }
+
+    /// The membership that `subject` lives on, if it has no identity of its own.
+    #[must_use]
+    pub fn membership(&self, subject: &Subject<'_>) -> Option<&Membership> {
+        let own = subject.spec.teleport.identity_secret_ref.is_some();
+        self.membership.as_ref().filter(|membership| {
+            !own && self.teleport_address(subject).is_ok_and(|address| address == membership.address())
+        })
+    }
+
+    /// Keeps the joined identity fresh until `stop`; `told` hears of each renewal, for each resource. Does nothing where nothing is joined.
+    pub async fn keep(&self, stop: &CancellationToken, told: impl Fn(&str, &str, &Identity)) {
+        match &self.membership {
+            Some(membership) => membership.keep(stop, told).await,
+            None => stop.cancelled().await,
+        }
+    }
+
+    /// Goes on under what the identity's Secret holds now, in the middle of a pass; answers which. `None`: nothing has changed, or what is there
+    /// cannot be used, which the next pass will say.
+    pub async fn refresh(&self, subject: &Subject<'_>, secrets: &impl Secrets, clients: &Clients) -> Option<Identity> {
+        let held @ Held::Secret(_) = self.read_identity(subject, secrets).await.ok()? else { return None };
+        let identity = held.identity().ok()?;
+        identity.check(Timestamp::now()).ok()?;
+        renewed(&clients.teleport.client, &identity).ok()?.then_some(identity)
     }
 
     /// The policy of `subject`.
@@ -263,7 +353,7 @@ impl Resolver {
         }
         let settings = self.okta_settings(okta, key, scopes(scope.source, !scope.groups.is_empty()))?;
         let governor = self.governors.of(settings.org_url.clone());
-        Ok(Made { client: Arc::new(OktaClient::new(settings, governor)?), print })
+        Ok(Made { client: Arc::new(OktaClient::new(settings, governor)?), print, place: print })
     }
 
     /// The client that reads the System Log, unless it is not wanted: one for all that are alike.
@@ -276,14 +366,14 @@ impl Resolver {
         let print = Print::of(&words, key);
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = feeds.get(&print).and_then(Weak::upgrade) {
-            return Ok(Some(Made { client, print }));
+            return Ok(Some(Made { client, print, place: print }));
         }
         let settings = self.okta_settings(okta, key, vec![Scope::Logs])?;
         let governor = self.governors.of(settings.org_url.clone());
         let client = Arc::new(OktaClient::new(settings, governor)?);
         feeds.retain(|_, feed| feed.strong_count() > 0);
         feeds.insert(print, Arc::downgrade(&client));
-        Ok(Some(Made { client, print }))
+        Ok(Some(Made { client, print, place: print }))
     }
 
     fn okta_settings(
@@ -310,24 +400,32 @@ impl Resolver {
     fn teleport(
         &self,
         subject: &Subject<'_>,
-        identity: &SecretBytes,
+        held: &Held,
         former: Option<&Made<TeleportClient>>,
     ) -> Result<Made<TeleportClient>, Failure> {
         let address = self.teleport_address(subject)?;
-        let print = Print::of(address, identity);
-        let identity = match former.filter(|former| former.print == print) {
-            Some(former) => former.client.identity(),
-            None => Identity::parse(&String::from_utf8_lossy(identity.expose_secret()))?,
+        let (print, place) = (held.print(address), Print::of(address, &SecretBytes::default()));
+        let identity = match (held, former.filter(|former| former.print == print)) {
+            (Held::Secret(_), Some(former)) => former.client.identity(),
+            _ => held.identity()?,
         };
         identity.check(Timestamp::now())?;
-        if let Some(former) = former.filter(|former| former.print == print) {
-            return Ok(former.clone());
+        // A renewed identity is put under the client that is there, which keeps what it has learned and its connection's pace.
+        if let Some(former) = former.filter(|former| former.place == place)
+            && (former.print == print || akin(&former.client.identity(), &identity))
+        {
+            renewed(&former.client, &identity)?;
+            return Ok(Made { client: former.client.clone(), print, place });
         }
-        let settings = teleport::Settings::new(address, identity);
+        let defaults = &self.defaults.teleport;
+        let mut settings = teleport::Settings::new(address, identity);
         // Beside the mass writes of a full pass there is room for the fast path.
-        let settings = teleport::Settings { concurrency: settings.concurrency + BESIDE, ..settings };
+        settings.concurrency += BESIDE;
+        settings.way = defaults.way;
+        settings.write_rate = defaults.write_rate;
+        settings.web_authorities.clone_from(&defaults.web_authorities);
         let client = TeleportClient::connect(settings)?;
-        Ok(Made { client: Arc::new(client), print })
+        Ok(Made { client: Arc::new(client), print, place })
     }
 
     fn teleport_address<'a>(&'a self, subject: &Subject<'a>) -> Result<&'a str, Failure> {
@@ -354,18 +452,38 @@ impl Resolver {
             field: if own.is_some() { "status.publicKey" } else { "okta.privateKeySecretRef" },
             what: "the private key (PEM or JWK) of the API Services app",
             missing: "KeySecretMissing",
+            otherwise: "",
         };
         wanted.read(subject.namespace, named.or(own), secrets).await
     }
 
-    async fn read_identity(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<SecretBytes, Failure> {
+    async fn read_identity(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Held, Failure> {
+        if let Some(membership) = self.membership(subject) {
+            return membership.identity().await.map(Held::Joined);
+        }
         let wanted = Wanted {
             side: Side::Teleport,
             field: "teleport.identitySecretRef",
             what: "an identity file (tctl auth sign --format=file, or tbot's output)",
             missing: "IdentitySecretMissing",
+            otherwise: ", or let the operator join by itself (--teleport-join-token and --teleport-address)",
         };
-        wanted.read(subject.namespace, subject.spec.teleport.identity_secret_ref.as_ref(), secrets).await
+        let reference = subject.spec.teleport.identity_secret_ref.as_ref();
+        let (Some(membership), None) = (&self.membership, reference) else {
+            return wanted.read(subject.namespace, reference, secrets).await.map(Held::Secret);
+        };
+        // The pod's token is shown to whoever answers, so a resource does not choose where.
+        Err(Failure::new(
+            Side::Teleport,
+            Class::Configuration,
+            "JoinNotOffered",
+            format!(
+                "teleport.identitySecretRef is not set, and the operator joins by itself at its own address {} alone, not at {}",
+                membership.address(),
+                self.teleport_address(subject)?
+            ),
+            "leave teleport.address out, or name an identity Secret in teleport.identitySecretRef",
+        ))
     }
 }
 
@@ -385,12 +503,28 @@ fn no_key(subject: &Subject<'_>) -> Failure {
     )
 }
 
+/// Whether a client that lives on one of them may go on under the other.
+fn akin(one: &Identity, other: &Identity) -> bool {
+    one.cluster() == other.cluster() && one.user() == other.user() && one.origin_mode() == other.origin_mode()
+}
+
+/// Puts `identity` under `client`, unless it is there already; answers whether it was put there.
+fn renewed(client: &TeleportClient, identity: &Identity) -> Result<bool, TeleportError> {
+    let new = !client.identity().is(identity);
+    if new {
+        client.renew(identity.clone())?;
+    }
+    Ok(new)
+}
+
 /// One reference of a specification, and the words for when it leads nowhere.
 struct Wanted {
     side: Side,
     field: &'static str,
     what: &'static str,
     missing: &'static str,
+    /// What else would do.
+    otherwise: &'static str,
 }
 
 impl Wanted {
@@ -405,7 +539,10 @@ impl Wanted {
                 Class::Configuration,
                 self.missing,
                 format!("{} is not set", self.field),
-                format!("put {} into a Secret of the namespace {namespace} and name it in {}", self.what, self.field),
+                format!(
+                    "put {} into a Secret of the namespace {namespace} and name it in {}{}",
+                    self.what, self.field, self.otherwise
+                ),
             ));
         };
         secrets.get(namespace, name, key).await.map_err(|error| {

@@ -19,7 +19,7 @@ use crate::{
     kubernetes::tuned,
     leader::{Claim, Election, Ended, Times},
     lease::KubeLease,
-    metrics::Metrics,
+    metrics::{Metrics, Resource},
     pace::Backoff,
     reconcile::Context,
     records::Records,
@@ -332,6 +332,16 @@ impl Life {
             backoff: settings.backoff,
             cleanup_within: settings.cleanup_within,
         });
+        let keeper = context.clone();
+        let keeping = async {
+            let told = |namespace: &str, name: &str, identity: &teleport::Identity| {
+                let resource = Resource { namespace: namespace.to_owned(), name: name.to_owned() };
+                keeper.metrics.identity(&resource, identity.from(), identity.expires());
+            };
+            keeper.resolver.keep(&self.stop, told).await;
+            // Passes under way end after the stop, with the identity that they have.
+            std::future::pending::<()>().await;
+        };
         let controller = Controller {
             client: self.client.clone(),
             shard: settings.shard(),
@@ -352,6 +362,7 @@ impl Life {
         };
         tokio::select! {
             () = all => {}
+            () = keeping => {}
             () = too_long => warn!("a pass did not end within the grace period and is broken off"),
         }
     }

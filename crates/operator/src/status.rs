@@ -215,6 +215,8 @@ fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
             cluster: cluster.name.clone(),
             version: cluster.version.clone(),
             origin_mode: cluster.origin_mode.as_str().to_owned(),
+            route: cluster.route.clone(),
+            identity_expires: cluster.identity_expires.map(Time),
             lock_lifetime: report.lock_life.map_or(known, hours),
         });
     }

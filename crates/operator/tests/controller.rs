@@ -16,7 +16,11 @@ use kube::{
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use operator::{
-    LeaderElection, Operator, RunError, Settings, controller::Reach, leader::Times, pace::Backoff, resolve::Defaults,
+    LeaderElection, Operator, RunError, Settings,
+    controller::Reach,
+    leader::Times,
+    pace::Backoff,
+    resolve::{Defaults, TeleportDefaults},
 };
 use serde_json::{Value, json};
 use support::{SOON, World, install_definition, least, with, world};
@@ -31,6 +35,7 @@ fn settings(kube: Config, namespace: &str) -> Settings {
     let defaults = Defaults {
         okta_ca: None,
         teleport_address: Some("127.0.0.1:1".into()),
+        teleport: TeleportDefaults::default(),
         ceiling: Ceiling::new(&["okta-requester".into()]).unwrap(),
     };
     Settings {

@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Fault, IssuedCertificate, Lag, LockView, ProvisionToken, Refusal, SamlLogin, StateView, UserView, WriteRecord,
-    cluster::Cluster, ledger::code_name, preset, shared::Shared,
+    Fault, IssuedCertificate, Lag, LockView, PluginPass, ProvisionToken, Refusal, SamlLogin, StateView, UserView,
+    WriteRecord, cluster::Cluster, ledger::code_name, preset, shared::Shared,
 };
 
 type Sim = State<Arc<Shared>>;
@@ -42,6 +42,11 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
         .route("/connectors/{name}", post(put_connector).delete(remove_connector))
         .route("/saml-login", post(log_in))
         .route("/scim-delete", post(take_away))
+        .route("/scim-lock", post(shut_out))
+        .route("/scim-provision", post(bring_back))
+        .route("/okta-plugin", post(make_plugin_pass))
+        .route("/hold", post(hold).delete(release))
+        .route("/roles/{name}/session-ttl", post(set_session_ttl))
         .route("/restart", post(restart))
         .route("/rotate-host-ca", post(rotate_host_ca))
         .route("/tokens", post(put_token))
@@ -69,6 +74,7 @@ pub(crate) fn state(shared: &Shared) -> StateView {
         connectors: cluster.connectors.keys().cloned().collect(),
         writes: cluster.writes.sequence(),
         lag: cluster.lag,
+        holding: shared.hold.is_silent(),
         proxy_address: shared.site.addresses.proxy.to_string(),
         balancer_address: shared.site.addresses.balancer.to_string(),
         web_ca_file: shared.site.web_ca_file(),
@@ -278,17 +284,84 @@ struct Named {
 }
 
 async fn take_away(State(shared): Sim, Json(named): Json<Named>) -> StatusCode {
-    scim_delete(&mut shared.cluster(), &named.user);
+    by_scim(&mut shared.cluster(), "scim-delete", &named.user);
     StatusCode::NO_CONTENT
 }
 
-/// SCIM takes a user away; logged as a write.
-pub(crate) fn scim_delete(cluster: &mut Cluster, user: &str) {
-    // It cannot be refused; the log wants a result.
-    let _ = cluster.write("scim", "scim-delete", user, |cluster| -> Result<(), Refusal> {
-        cluster.scim_delete(user);
+async fn shut_out(State(shared): Sim, Json(named): Json<Named>) -> StatusCode {
+    by_scim(&mut shared.cluster(), "scim-lock", &named.user);
+    StatusCode::NO_CONTENT
+}
+
+async fn bring_back(State(shared): Sim, Json(named): Json<Named>) -> StatusCode {
+    by_scim(&mut shared.cluster(), "scim-provision", &named.user);
+    StatusCode::NO_CONTENT
+}
+
+/// SCIM does something to a user; logged as a write.
+pub(crate) fn by_scim(cluster: &mut Cluster, what: &str, user: &str) {
+    // Only a name that is no name is refused, and the log says so.
+    let _ = cluster.write("scim", what, user, |cluster| -> Result<(), Refusal> {
+        match what {
+            "scim-lock" => cluster.scim_lock(user),
+            "scim-provision" => cluster.scim_provision(user)?,
+            _ => cluster.scim_delete(user),
+        }
         Ok(())
     });
+}
+
+async fn make_plugin_pass(State(shared): Sim, Json(pass): Json<PluginPass>) -> Response {
+    match plugin_pass(&mut shared.cluster(), &pass) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(Refusal { code, message }) => {
+            (StatusCode::CONFLICT, Json(Refused { code: code_name(code), message })).into_response()
+        }
+    }
+}
+
+/// Teleport's own Okta plugin makes a pass; logged as one write.
+pub(crate) fn plugin_pass(cluster: &mut Cluster, pass: &PluginPass) -> Result<(), Refusal> {
+    cluster.write("okta-plugin", "okta-plugin", &pass.org_url, |cluster| cluster.plugin_pass(pass))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Silence {
+    after_writes: u64,
+}
+
+async fn hold(State(shared): Sim, Json(silence): Json<Silence>) -> StatusCode {
+    shared.hold.after(silence.after_writes);
+    StatusCode::NO_CONTENT
+}
+
+async fn release(State(shared): Sim) -> StatusCode {
+    shared.hold.release();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionTtl {
+    seconds: i64,
+}
+
+async fn set_session_ttl(State(shared): Sim, Path(name): Path<String>, Json(ttl): Json<SessionTtl>) -> StatusCode {
+    if limit_session(&mut shared.cluster(), &name, ttl.seconds) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::NOT_FOUND
+    }
+}
+
+/// Sets the longest session of a role; answers whether there is such a role.
+pub(crate) fn limit_session(cluster: &mut Cluster, role: &str, seconds: i64) -> bool {
+    let options =
+        cluster.roles.get_mut(role).and_then(|role| role.spec.as_mut()).and_then(|spec| spec.options.as_mut());
+    let Some(options) = options else { return false };
+    options.max_session_ttl = seconds.saturating_mul(1_000_000_000);
+    true
 }
 
 async fn rotate_host_ca(State(shared): Sim) -> Result<StatusCode, (StatusCode, String)> {

@@ -39,13 +39,21 @@ pub(crate) fn user_certs(
     let expires = expires
         .ok_or_else(|| Refusal::access_denied("access denied: client credentials have expired, please relogin."))?;
     let holder = Holder::User { name: name.clone(), roles: impersonated(&cluster, roles, asked)? };
-    let wanted = Wanted { holder: &holder, not_before: before(now), not_after: expires.min(now + LONGEST) };
+    let longest = longest_session(&cluster, &holder).unwrap_or(LONGEST).min(LONGEST);
+    let wanted = Wanted { holder: &holder, not_before: before(now), not_after: expires.min(now + longest) };
     let keys = requested_keys(&cluster, asked)?;
     if let Holder::User { name, roles } = &holder {
         cluster.certificates.add(name, roles.clone(), now, wanted.not_after);
     }
     drop(cluster);
     certs(shared, &wanted, &keys)
+}
+
+/// The shortest of the longest sessions of a holder's roles.
+fn longest_session(cluster: &Cluster, holder: &Holder) -> Option<SignedDuration> {
+    let Holder::User { roles, .. } = holder else { return None };
+    let options = roles.iter().filter_map(|role| cluster.roles.get(role)?.spec.as_ref()?.options.as_ref());
+    options.map(|options| options.max_session_ttl).filter(|ttl| *ttl > 0).min().map(SignedDuration::from_nanos)
 }
 
 /// The public keys that a request shows, as `SubjectPublicKeyInfo`.

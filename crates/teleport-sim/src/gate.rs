@@ -10,7 +10,7 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use crate::{Refusal, caller::Caller, fault::Fault, shared::Shared};
+use crate::{Refusal, caller::Caller, fault::Fault, record, shared::Shared};
 
 /// Who is at the other end of a connection, and how to cut it.
 #[derive(Debug, Clone)]
@@ -30,6 +30,15 @@ pub(crate) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
         peer.connection.cancel();
         return answer(&Refusal::new(Code::Unavailable, "client version is not supported"));
     }
+    let mut request = request;
+    let wanted = shared.recorder().wants(&method);
+    if wanted {
+        let Ok((whole, body)) = record::read(request).await else {
+            return answer(&Refusal::new(Code::Cancelled, "the request broke off"));
+        };
+        shared.recorder().add(&method, &body);
+        request = whole;
+    }
     let under_way = UnderWay::enter(&shared, &method);
     let response = respond(&shared, &method, &peer, request, next).await;
     drop(under_way);
@@ -39,6 +48,7 @@ pub(crate) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
 }
 
 async fn respond(shared: &Shared, method: &str, peer: &Peer, request: Request, next: Next) -> Response {
+    shared.hold.answering().await;
     let fault = shared.faults().hit(method);
     if let Some(fault) = &fault {
         tokio::time::sleep(std::time::Duration::from_millis(fault.latency_ms)).await;
@@ -54,6 +64,10 @@ async fn respond(shared: &Shared, method: &str, peer: &Peer, request: Request, n
         return answer(&refusal);
     }
     let response = next.run(request).await;
+    if code_of(&response) == Code::Ok {
+        shared.hold.count(method);
+        shared.hold.answering().await;
+    }
     fault.filter(|fault| fault.applied).and_then(|fault| failure(&fault, peer)).unwrap_or(response)
 }
 

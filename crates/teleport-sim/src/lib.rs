@@ -41,15 +41,19 @@
 //! | `POST /mfa` `{"demanded":true}` | demands a second factor for writes from whoever is neither bot nor administrator |
 //! | `POST /permissions` `{"drop":"lock:update"}`, `{}` | takes a verb from the bot's role, or gives all back |
 //! | `POST /roles/NAME` `{"maxSessionTtlSeconds":7200}`, `DELETE` | makes or removes a role |
+//! | `POST /roles/NAME/session-ttl` `{"seconds":60}` | the longest session of a role that is there |
 //! | `POST /connectors/NAME` `{"oktaAppId":"0oa…"}`, `DELETE` | makes or removes a SAML connector |
 //! | `POST /saml-login` [`SamlLogin`] | a person logs in, which rewrites the user |
-//! | `POST /scim-delete` `{"user":"…"}` | SCIM takes a user away |
+//! | `POST /scim-delete`, `/scim-lock`, `/scim-provision` `{"user":"…"}` | SCIM takes a user away, only locks them, brings them back |
+//! | `POST /okta-plugin` [`PluginPass`] | Teleport's own Okta plugin makes a pass beside us |
+//! | `POST /hold` `{"afterWrites":N}`, `DELETE /hold` | falls silent after the N-th write from now on, or answers again |
 //! | `POST /tokens` [`ProvisionToken`], `DELETE /tokens/NAME` | makes or removes a provision token for joining |
 //! | `POST /rotate-host-ca` | makes a new host CA and cuts all connections; the identity files are written anew |
 //! | `POST /restart` `{"downMillis":500}` | cuts all connections; the state is kept |
 
 mod admin;
 mod authority;
+mod beside;
 mod caller;
 mod certify;
 mod clock;
@@ -60,6 +64,7 @@ mod error;
 mod fault;
 mod files;
 mod gate;
+mod hold;
 mod identity;
 mod join;
 mod join_grpc;
@@ -75,6 +80,7 @@ mod options;
 mod preset;
 mod proxy;
 mod rbac;
+mod record;
 mod refusal;
 mod replica;
 mod roles;
@@ -90,6 +96,7 @@ mod version;
 mod view;
 mod websocket;
 
+pub use beside::PluginPass;
 pub use cluster::Lag;
 pub use error::TeleportSimError;
 pub use fault::Fault;
@@ -100,9 +107,10 @@ pub use key::{KeyForm, KeyKind};
 pub use ledger::{Counters, LockState, WriteRecord, code_name, code_of};
 pub use login::SamlLogin;
 pub use options::Options;
+pub use record::RecordedRequest;
 pub use refusal::Refusal;
 pub use session::{IssuedCertificate, ProbedCertificate, Session};
-pub use sim::TeleportSim;
+pub use sim::{Probe, TeleportSim};
 pub use version::{Edition, Version};
 pub use view::{LockView, StateView, UserView};
 

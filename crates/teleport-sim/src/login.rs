@@ -1,11 +1,11 @@
-//! What others do to users beside us: a person logs in through SAML, SCIM takes somebody away (reference §10).
+//! A person logs in through SAML (reference §10).
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use teleport_proto::{labels, types, wrappers};
+use teleport_proto::{types, wrappers};
 use tonic::Code;
 
 use crate::{
@@ -90,26 +90,6 @@ impl Cluster {
             let name = login.connector.as_deref().unwrap_or_default();
             Refusal::not_found(format!("SAML connector {name:?} is not configured"))
         })
-    }
-
-    /// SCIM takes a user away: the user goes, and a lock without an end stays.
-    pub(crate) fn scim_delete(&mut self, user: &str) {
-        let lock = types::LockV2 {
-            metadata: Some(types::Metadata {
-                name: uuid::Uuid::new_v4().to_string(),
-                labels: [(labels::ORIGIN.to_owned(), labels::ORIGIN_SCIM.to_owned())].into(),
-                ..Default::default()
-            }),
-            spec: Some(types::LockSpecV2 {
-                target: Some(types::LockTarget { user: user.to_owned(), ..Default::default() }),
-                message: "User deprovisioned by SCIM".to_owned(),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let name = crate::preset::name_of(lock.metadata.as_ref());
-        self.store_lock(name, "SCIM", lock);
-        self.remove_user(user);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    TeleportSimError, cluster::Cluster, doors::Doors, fault::Faults, files::Site, identity::Pki, join_token::Tokens,
-    ledger::Counters,
+    TeleportSimError, cluster::Cluster, doors::Doors, fault::Faults, files::Site, hold::Hold, identity::Pki,
+    join_token::Tokens, ledger::Counters, record::Recorder,
 };
 
 /// What all parts of a running simulator share.
@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Mutex<Cluster>,
     pub(crate) counters: Mutex<Counters>,
     pub(crate) faults: Mutex<Faults>,
+    pub(crate) hold: Hold,
+    recorder: Mutex<Recorder>,
     pki: Mutex<Arc<Pki>>,
     doors: Mutex<Arc<Doors>>,
     pub(crate) tokens: Mutex<Tokens>,
@@ -31,6 +33,8 @@ impl Shared {
             cluster: Mutex::new(cluster),
             counters: Mutex::default(),
             faults: Mutex::default(),
+            hold: Hold::default(),
+            recorder: Mutex::default(),
             pki: Mutex::new(Arc::new(pki)),
             doors: Mutex::new(Arc::new(doors)),
             tokens: Mutex::default(),
@@ -50,6 +54,10 @@ impl Shared {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         held(&self.faults)
+    }
+
+    pub(crate) fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        held(&self.recorder)
     }
 
     /// The authorities.

@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Edition, Fault, IdentityKind, IssuedCertificate, Lag, LockView, Options, ProvisionToken, Ready, Refusal,
-    SamlLogin, Session, StateView, TeleportSimError, UserView, WriteRecord, admin,
+    Counters, Edition, Fault, IdentityKind, IssuedCertificate, Lag, LockView, Options, PluginPass, ProvisionToken,
+    Ready, RecordedRequest, Refusal, SamlLogin, Session, StateView, TeleportSimError, UserView, WriteRecord, admin,
     clock::Clock,
     cluster::Cluster,
     doors::Doors,
@@ -32,6 +32,18 @@ pub struct TeleportSim {
     stop: CancellationToken,
     /// Holds the folder of the files, if it is the simulator's own.
     _folder: Option<tempfile::TempDir>,
+}
+
+/// The session probe of a simulator, for a thread of its own.
+#[derive(Debug, Clone)]
+pub struct Probe(Arc<Shared>);
+
+impl Probe {
+    /// What it says of a name, looking only at certificates issued before a time, if one is given.
+    #[must_use]
+    pub fn session(&self, name: &str, issued_before: Option<Timestamp>) -> Session {
+        self.0.cluster().session(name, issued_before)
+    }
 }
 
 impl Drop for TeleportSim {
@@ -159,6 +171,12 @@ impl TeleportSim {
         self.shared.cluster().certificate_usable(certificate.id)
     }
 
+    /// The session probe, for a thread that asks it all the time.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe(Arc::clone(&self.shared))
+    }
+
     /// What the session probe says of a name, looking only at certificates issued before a time, if one is given.
     #[must_use]
     pub fn session(&self, name: &str, issued_before: Option<Timestamp>) -> Session {
@@ -259,6 +277,11 @@ impl TeleportSim {
         self.put_role(admin::plain_role(name, max_session_seconds));
     }
 
+    /// Sets the longest session of a role that is there, in seconds; certificates for it live no longer.
+    pub fn limit_session(&self, role: &str, seconds: i64) {
+        admin::limit_session(&mut self.shared.cluster(), role, seconds);
+    }
+
     /// Removes a role.
     pub fn remove_role(&self, name: &str) {
         self.shared.cluster().roles.remove(name);
@@ -287,6 +310,33 @@ impl TeleportSim {
     /// Switches a fault on.
     pub fn fault(&self, fault: Fault) {
         self.shared.faults().add(fault);
+    }
+
+    /// Falls silent after so many writes from now on (at once for 0): the last of them is done and not answered, and no further call is let in.
+    pub fn hold_after(&self, writes: u64) {
+        self.shared.hold.after(writes);
+    }
+
+    /// Whether it has fallen silent.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.shared.hold.is_silent()
+    }
+
+    /// Answers again.
+    pub fn release(&self) {
+        self.shared.hold.release();
+    }
+
+    /// Keeps every request from now on, as it comes over the wire.
+    pub fn record_requests(&self) {
+        self.shared.recorder().start();
+    }
+
+    /// The requests that were kept, in order; those of streams are not.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.recorder().requests()
     }
 
     /// Switches all faults off.
@@ -351,9 +401,27 @@ impl TeleportSim {
         admin::saml_login(&mut self.shared.cluster(), login)
     }
 
+    /// Teleport's own Okta plugin makes a pass beside us.
+    ///
+    /// # Errors
+    /// A name that is no name; Community Edition, which has no plugin.
+    pub fn plugin_pass(&self, pass: &PluginPass) -> Result<(), Refusal> {
+        admin::plugin_pass(&mut self.shared.cluster(), pass)
+    }
+
+    /// SCIM locks a user without an end, and leaves the account.
+    pub fn scim_lock(&self, user: &str) {
+        admin::by_scim(&mut self.shared.cluster(), "scim-lock", user);
+    }
+
+    /// SCIM brings a user back: its own lock goes.
+    pub fn scim_provision(&self, user: &str) {
+        admin::by_scim(&mut self.shared.cluster(), "scim-provision", user);
+    }
+
     /// SCIM takes a user away: the user goes, and a lock without an end stays.
     pub fn scim_delete(&self, user: &str) {
-        admin::scim_delete(&mut self.shared.cluster(), user);
+        admin::by_scim(&mut self.shared.cluster(), "scim-delete", user);
     }
 }
 

@@ -93,6 +93,8 @@ pub struct StateView {
     pub writes: u64,
     /// How far the caches are behind.
     pub lag: crate::Lag,
+    /// Whether it has fallen silent after a write, as it was told to.
+    pub holding: bool,
     /// `host:port` of the Proxy, which routes by protocol names.
     pub proxy_address: String,
     /// `host:port` of a balancer before the Proxy, which takes protocol names away.

@@ -16,7 +16,7 @@ use engine::{
 };
 use jiff::Timestamp;
 use teleport_proto::{auth, types, users as proto};
-use tonic::Code;
+use tonic::{Code, Response, Status};
 
 use crate::{
     address::Address,
@@ -27,15 +27,19 @@ use crate::{
     error::TeleportError,
     http_proxy::HttpProxy,
     identity::Identity,
-    link::Link,
+    lines,
+    link::{Link, Stubs},
     pace::Pace,
     route::Route,
     users::{LARGEST_PAGE, Slashed},
     web::WebTrust,
 };
 
-/// First major version whose users can be written as we do.
-pub(crate) const OLDEST: u64 = 15;
+/// How long a write waits that the server has no room for; then it has failed.
+const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
+
+/// Creates and updates a second that are well under what delays the enforcement of locks.
+pub const WRITE_RATE: u32 = 300;
 
 /// How to reach a cluster and how to behave there.
 #[derive(Clone, Debug)]
@@ -71,7 +75,7 @@ impl Settings {
             address,
             identity,
             way: Way::Auto,
-            write_rate: 300,
+            write_rate: WRITE_RATE,
             concurrency: 8,
             lock_wait: Duration::from_secs(20),
             deadline: Duration::from_secs(30),
@@ -181,6 +185,30 @@ impl TeleportClient {
         }
     }
 
+    /// Calls a call that writes. It is sent once, whatever becomes of its answer; again only where the server has said that it did nothing because it
+    /// has enough for now: then later, and all that follows more slowly.
+    pub(crate) async fn write<R: Clone, T, F>(
+        &self,
+        call: Call,
+        request: &R,
+        send: impl Fn(Stubs, R) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let answer = self.link.once(call, |stubs| send(stubs, request.clone())).await;
+            match (&answer, pauses.next()) {
+                (Err(CallError::Answer(Code::ResourceExhausted, message)), Some(pause)) if !is_too_large(message) => {
+                    self.pace.hold_back();
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return answer,
+            }
+        }
+    }
+
     /// The error for people. Two answers are looked into: a bare "access denied", which is all that 17 says to an identity that is locked, and a "not
     /// found" to a call that names nothing, which is what the identity of a deleted user gets.
     pub(crate) async fn explain(&self, call: Call, error: CallError) -> TeleportError {
@@ -207,28 +235,23 @@ impl TeleportClient {
             .read(Call::Ping, |mut stubs| async move { stubs.auth.ping(auth::PingRequest {}).await })
             .await
             .map_err(|error| error.explain(Call::Ping, identity.user()))?;
-        check_version(&ping.server_version)?;
+        lines::check(&ping.server_version)?;
         let own_name = self.prove().await?;
         Ok(ClusterFacts {
             name: ping.cluster_name,
-            version: ping.server_version,
             origin_mode: identity.origin_mode(),
             own_name,
+            route: self.way().map(Way::as_str).unwrap_or_default().to_owned(),
+            identity_expires: Some(identity.expires()),
+            notices: lines::notice(&ping.server_version).into_iter().chain(identity.notice(Timestamp::now())).collect(),
+            version: ping.server_version,
         })
     }
 }
 
-/// Refuses servers that are too old. A version that cannot be read is let pass: the calls will show.
-pub(crate) fn check_version(version: &str) -> Result<(), TeleportError> {
-    match major(version) {
-        Some(major) if major < OLDEST => Err(TeleportError::TooOld { version: version.to_owned(), oldest: OLDEST }),
-        _ => Ok(()),
-    }
-}
-
-/// `17` of `17.0.0-dev`.
-pub(crate) fn major(version: &str) -> Option<u64> {
-    version.trim_start_matches('v').split('.').next()?.parse().ok()
+/// Whether the server has said that a message is larger than it takes: no waiting helps.
+fn is_too_large(message: &str) -> bool {
+    message.contains("larger than max")
 }
 
 impl Cluster for TeleportClient {
@@ -278,25 +301,5 @@ impl Cluster for TeleportClient {
 
     async fn in_force(&self, names: &[String]) -> Result<HashSet<String>, Failure> {
         Ok(self.wait_in_force(names).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{check_version, major};
-
-    #[test]
-    fn old_servers_are_refused() {
-        assert_eq!(check_version("14.3.33").unwrap_err().reason(), "TeleportTooOld");
-        for version in ["15.0.0-dev", "17.2.1", "19.0.0", "unreadable"] {
-            check_version(version).unwrap();
-        }
-    }
-
-    #[test]
-    fn versions_are_read() {
-        for (text, read) in [("17.0.0-dev", Some(17)), ("v18.1.2", Some(18)), ("", None), ("dev", None)] {
-            assert_eq!(major(text), read, "{text}");
-        }
     }
 }

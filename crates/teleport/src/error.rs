@@ -310,16 +310,16 @@ impl TeleportError {
                  it; it is tried again by itself"
             }
             Self::NotTls { .. } | Self::NotTeleport { .. } => {
-                "let spec.teleport.address name the Proxy (with TLS routing, proxy_listener_mode: multiplex) or the Auth \
-                 Service on port 3025, without anything in between that ends TLS"
+                "let spec.teleport.address name the Proxy (with TLS routing, auth_service: {proxy_listener_mode: multiplex}) or the \
+                 Auth Service on port 3025, without anything in between that ends TLS"
             }
             Self::NotProxy { .. } => {
                 "let spec.teleport.address name a Teleport Proxy whose web certificate is of an authority that this operator trusts (give a company's \
-                 own as web authority)"
+                 own with --teleport-web-ca)"
             }
             Self::ServerNotTrusted { .. } => {
-                "check that address and identity belong to the same cluster; after a rotation of its host authority issue a \
-                 new identity"
+                "check that address and identity belong to the same cluster (tctl status there); after a rotation of its host authority \
+                 issue a new identity (tctl auth sign --format=file, or tbot)"
             }
             Self::Handshake { .. } => {
                 "see whether Teleport is just starting, whether the identity is of this cluster, and what its log says of \

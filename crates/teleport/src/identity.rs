@@ -10,7 +10,7 @@ use engine::{
     cluster::OriginMode,
     failure::{Class, Failure, Side},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::{
     InconsistentKeys,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -302,6 +302,26 @@ impl Identity {
             return Err(IdentityError::NotYet { user: self.user.clone(), from: self.from });
         }
         Ok(())
+    }
+
+    /// What is worth knowing at `now` of a certificate that still holds: that it runs out within a day, or within the last tenth of a life that is
+    /// shorter than ten days. Whoever renews it should have done so by then.
+    #[must_use]
+    pub fn notice(&self, now: Timestamp) -> Option<String> {
+        let life = self.from.duration_until(self.expires);
+        let notice = (life / 10).min(SignedDuration::from_hours(24));
+        (now.duration_until(self.expires) <= notice).then(|| {
+            format!(
+                "the certificate of {} runs out at {}; issue a new identity, or see why it is no longer renewed",
+                self.user, self.expires
+            )
+        })
+    }
+
+    /// Whether both are the same certificate.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert && self.authorities == other.authorities
     }
 
     /// Key and certificate, for a TLS handshake.

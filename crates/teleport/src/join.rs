@@ -29,13 +29,13 @@ use crate::{
     answer::CallError,
     call::Call,
     certificate::{Facts, public_key_info},
-    client::major,
     denial::{Cause, Denial},
     dial::{Dialer, Way},
     error::TeleportError,
     http_proxy::HttpProxy,
     identity::{Identity, IdentityError},
     key::KeyPair,
+    lines,
     link::{Link, channel, read_status},
     party::Party,
     route::Route,
@@ -49,13 +49,11 @@ const OKTA: &str = "Okta";
 /// How we call ourselves to the server.
 const NODE_NAME: &str = "okta-user-sync";
 /// Where projected `ServiceAccount` tokens for Teleport are mounted by custom.
-const JWT_FILE: &str = "/var/run/secrets/tokens/join-sa-token";
+pub const JWT_FILE: &str = "/var/run/secrets/tokens/join-sa-token";
 /// A provision token that was just made may not be known to the server's cache yet.
 const TOKEN_TRIES: u32 = 4;
 /// Longest time for one form of joining.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// From this version on certificates for TLS alone can be had.
-const SPLIT_KEYS: u64 = 17;
 
 /// As what to join.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -310,10 +308,10 @@ impl Joiner {
             use_role_requests: true,
             ..Default::default()
         };
-        if major(&ping.server_version).is_some_and(|major| major < SPLIT_KEYS) {
-            request.public_key = key.ssh_line().into();
-        } else {
+        if lines::splits_keys(&ping.server_version) {
             request.tls_public_key = key.public_pem().into();
+        } else {
+            request.public_key = key.ssh_line().into();
         }
         let certs: auth::Certs = link
             .read(call, |mut stubs| {

@@ -13,6 +13,7 @@
 //! | `roles`, `connectors` | read only |
 //! | [`permissions`] | what our roles do not allow, found without a write |
 //! | [`preflight`] | a look at everything that a pass needs, without a write |
+//! | `lines` | what differs between versions |
 //! | `pace` | how fast users are written |
 //! | [`names`] | user names that must not be written |
 //! | [`error`], [`denial`] | what went wrong, and what a person does about it |
@@ -32,6 +33,7 @@ pub mod identity;
 mod instant;
 pub mod join;
 mod key;
+mod lines;
 mod link;
 mod locks;
 pub mod names;
@@ -48,7 +50,7 @@ mod web;
 mod websocket;
 
 pub use call::{Call, CallCount};
-pub use client::{Settings, TeleportClient};
+pub use client::{Settings, TeleportClient, WRITE_RATE};
 pub use dial::Way;
 pub use error::TeleportError;
 pub use http_proxy::HttpProxy;

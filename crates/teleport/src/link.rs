@@ -37,6 +37,7 @@ const LARGEST_ANSWER: usize = 64 << 20;
 
 /// Servers close connections that are pinged more often than once a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const _: () = assert!(KEEP_ALIVE.as_secs() > 60, "more often than once a minute");
 
 /// How long a ping may stay unanswered.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);

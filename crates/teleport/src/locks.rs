@@ -82,7 +82,10 @@ impl TeleportClient {
         }
         let request = encode(lock, self.link.identity().origin_mode());
         let answer =
-            self.link.once(Call::UpsertLock, |mut stubs| async move { stubs.auth.upsert_lock(request).await }).await;
+            self.write(Call::UpsertLock, &request, |mut stubs, request| async move {
+                stubs.auth.upsert_lock(request).await
+            })
+            .await;
         match answer {
             Ok(()) => Ok(()),
             Err(error) => Err(failed(self.explain(Call::UpsertLock, error).await)),
@@ -92,7 +95,10 @@ impl TeleportClient {
     pub(crate) async fn drop_lock(&self, name: &str) -> Result<(), WriteError> {
         let request = auth::DeleteLockRequest { name: name.to_owned() };
         let answer =
-            self.link.once(Call::DeleteLock, |mut stubs| async move { stubs.auth.delete_lock(request).await }).await;
+            self.write(Call::DeleteLock, &request, |mut stubs, request| async move {
+                stubs.auth.delete_lock(request).await
+            })
+            .await;
         match answer {
             Ok(()) => Ok(()),
             Err(CallError::Answer(Code::NotFound, _)) => self.prove().await.map(|_| ()).map_err(failed),

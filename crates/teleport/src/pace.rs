@@ -66,6 +66,11 @@ impl Pace {
         }
     }
 
+    /// The server has said that it has enough: half the speed, until locks are seen to be quick.
+    pub(crate) fn hold_back(&self) {
+        self.learn(Duration::MAX);
+    }
+
     /// When the call that asks at `now` may go; `None`: at once.
     fn slot(&self, now: Instant) -> Option<Instant> {
         self.full?;
@@ -119,6 +124,8 @@ mod tests {
             pace.learn(Duration::from_secs(1));
         }
         assert_eq!(gap(), full);
+        pace.hold_back();
+        assert_eq!(gap(), full * 2);
         let slow = Pace::new(10);
         slow.learn(Duration::from_secs(9));
         assert_eq!(slow.state.lock().unwrap().gap, Duration::from_millis(100), "never faster than it was set");

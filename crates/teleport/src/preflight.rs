@@ -16,9 +16,10 @@ use teleport_proto::auth;
 
 use crate::{
     call::Call,
-    client::{OLDEST, TeleportClient, major},
+    client::TeleportClient,
     dial::Way,
     error::TeleportError,
+    lines::{MADE_FOR, NEWEST_TESTED, OLDEST, major},
     permissions::NEEDED,
     web,
 };
@@ -46,12 +47,6 @@ pub const CLOCK: &str = "clock";
 
 /// The line of the one permission that connectors need.
 const READ_CONNECTOR: &str = "saml:readnosecrets";
-
-/// From this major version on everything is tested, up to [`NEWEST`].
-const TESTED: u64 = 17;
-
-/// Newest major version that was tested.
-const NEWEST: u64 = 19;
 
 /// Clocks that differ by more seconds are worth telling.
 const SKEW: i64 = 30;
@@ -189,15 +184,15 @@ impl Look<'_> {
                 let error = TeleportError::TooOld { version: version.to_owned(), oldest: OLDEST };
                 self.list.refuse(VERSION, &error.into());
             }
-            Some(major) if major < TESTED => self.list.warn(
+            Some(major) if major < MADE_FOR => self.list.warn(
                 VERSION,
                 format!("{version}; it works as far as it goes"),
-                format!("upgrade Teleport to {TESTED} or newer"),
+                format!("upgrade Teleport to {MADE_FOR} or newer"),
             ),
-            Some(major) if major <= NEWEST => self.list.pass(VERSION, version),
+            Some(major) if major <= NEWEST_TESTED => self.list.pass(VERSION, version),
             _ => self.list.warn(
                 VERSION,
-                format!("{version} is newer than what was tested ({NEWEST})"),
+                format!("{version} is newer than what was tested ({NEWEST_TESTED})"),
                 "look whether there is a newer release of this program; nothing is known to be wrong",
             ),
         }

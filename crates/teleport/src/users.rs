@@ -219,7 +219,10 @@ impl TeleportClient {
         let encoded = encode_new(user, identity.user(), identity.origin_mode(), Timestamp::now());
         let request = proto::CreateUserRequest { user: encoded };
         let answer =
-            self.link.once(Call::CreateUser, |mut stubs| async move { stubs.users.create_user(request).await }).await;
+            self.write(Call::CreateUser, &request, |mut stubs, request| async move {
+                stubs.users.create_user(request).await
+            })
+            .await;
         match answer {
             Ok(_) => Ok(()),
             Err(CallError::Answer(Code::AlreadyExists, _)) => Err(WriteError::Exists),
@@ -236,7 +239,10 @@ impl TeleportClient {
         self.pace.turn().await;
         let request = proto::UpdateUserRequest { user: encoded };
         let answer =
-            self.link.once(Call::UpdateUser, |mut stubs| async move { stubs.users.update_user(request).await }).await;
+            self.write(Call::UpdateUser, &request, |mut stubs, request| async move {
+                stubs.users.update_user(request).await
+            })
+            .await;
         match answer {
             Ok(_) => Ok(()),
             Err(CallError::Answer(Code::FailedPrecondition, _)) => Err(WriteError::Stale),
@@ -259,7 +265,10 @@ impl TeleportClient {
         }
         let request = proto::DeleteUserRequest { name: name.to_owned() };
         let answer =
-            self.link.once(Call::DeleteUser, |mut stubs| async move { stubs.users.delete_user(request).await }).await;
+            self.write(Call::DeleteUser, &request, |mut stubs, request| async move {
+                stubs.users.delete_user(request).await
+            })
+            .await;
         match answer {
             Ok(()) => Ok(Deleted::Now),
             Err(CallError::Answer(Code::NotFound, _)) => {

@@ -205,3 +205,25 @@ fn p16_debug_shows_no_key() {
     assert!(shown.contains("bot-sync") && shown.contains(CLUSTER), "{shown}");
     assert!(!shown.to_lowercase().contains("key"), "{shown}");
 }
+
+#[test]
+fn the_end_of_an_identity_is_told_a_day_before_or_in_its_last_tenth() {
+    let long = Identity::parse(&Parts::user().file()).unwrap();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    assert_eq!(long.notice(at("2099-12-30T00:00:00Z")), None);
+    let told = long.notice(at("2099-12-31T12:00:00Z")).unwrap();
+    assert!(told.contains("bot-sync") && told.contains("2100-01-01"), "{told}");
+
+    let mut parts = Parts::user();
+    let (key, authority) = (KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(), authority());
+    let mut params = CertificateParams::default();
+    params.distinguished_name = names("bot-sync", "okta-user-sync", Some(CLUSTER));
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2026, 1, 6);
+    parts.certificate = params.signed_by(&key, &authority).unwrap().pem();
+    (parts.key, parts.authority) = (key, authority.pem());
+    let short = Identity::parse(&parts.file()).unwrap();
+    assert_eq!(short.notice(at("2026-01-05T11:00:00Z")), None, "five days: the last twelve hours");
+    assert!(short.notice(at("2026-01-05T13:00:00Z")).is_some());
+    assert!(short.is(&short.clone()) && !short.is(&long));
+}

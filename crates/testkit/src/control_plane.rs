@@ -231,6 +231,31 @@ impl ControlPlane {
     }
 }
 
+impl ControlPlane {
+    /// A token of the `ServiceAccount` `account` for `audience`, bound to a pod of the same name, as a projected volume holds it. `seconds`: at least 600.
+    ///
+    /// # Errors
+    /// When the account does not exist or the API server refuses.
+    pub async fn projected_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: &str,
+        seconds: i64,
+    ) -> Result<String, ControlPlaneError> {
+        access::projected_token(self.client()?, namespace, account, audience, seconds).await
+    }
+
+    /// The keys that the API server signs tokens with (`/openid/v1/jwks`).
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn jwks(&self) -> Result<String, ControlPlaneError> {
+        let request = http::Request::get("/openid/v1/jwks").body(Vec::new()).map_err(kube::Error::HttpError)?;
+        Ok(self.client()?.request_text(request).await?)
+    }
+}
+
 /// [`until_ready`] for callers without a runtime.
 fn wait_until_ready(access: &Access, within: Duration, servers: [&mut Server; 2]) -> Result<(), ControlPlaneError> {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -16,7 +16,12 @@ mod triggers;
 use std::time::Duration;
 
 use engine::role::Ceiling;
-use operator::{Operator, RunError, Settings, controller::Reach, pace::Backoff, resolve::Defaults};
+use operator::{
+    Operator, RunError, Settings,
+    controller::Reach,
+    pace::Backoff,
+    resolve::{Defaults, TeleportDefaults},
+};
 use serde_json::{Value, json};
 use suites::Ground;
 use tokio::task::JoinHandle;
@@ -68,7 +73,12 @@ impl Inside {
 }
 
 fn defaults() -> Defaults {
-    Defaults { okta_ca: None, teleport_address: None, ceiling: Ceiling::new(&[]).unwrap() }
+    Defaults {
+        okta_ca: None,
+        teleport_address: None,
+        teleport: TeleportDefaults::default(),
+        ceiling: Ceiling::new(&[]).unwrap(),
+    }
 }
 
 /// A private key, as a person puts it into a Secret.

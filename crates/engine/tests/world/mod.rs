@@ -461,6 +461,9 @@ impl Cluster for World {
             version: "17.0.0".into(),
             origin_mode: self.mode,
             own_name: "bot-okta-user-sync".into(),
+            route: "Proxy".into(),
+            identity_expires: None,
+            notices: vec![],
         })
     }
 

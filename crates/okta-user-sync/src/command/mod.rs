@@ -8,6 +8,7 @@ pub mod crd;
 pub mod demo;
 pub mod explain;
 pub mod init;
+pub mod joining;
 pub mod key;
 pub mod man;
 pub mod operator;
@@ -29,7 +30,7 @@ use crate::exit::{Exit, Stop};
 /// As each command says.
 pub async fn run(command: Command, levels: Arc<dyn LogLevels>) -> Result<Exit, Stop> {
     match command {
-        Command::Operator(arguments) => operator::run(arguments, levels).await,
+        Command::Operator(arguments) => operator::run(*arguments, levels).await,
         Command::Sync(arguments) => sync::run(arguments, sync::Verb::Sync).await,
         Command::Preview(arguments) => sync::run(arguments, sync::Verb::Preview).await,
         Command::Explain(arguments) => explain::run(arguments).await,

@@ -15,6 +15,7 @@ use operator::leader::Times;
 use operator::resolve::Defaults;
 use operator::{LeaderElection, Settings};
 
+use crate::command::joining::TeleportArguments;
 use crate::exit::{Exit, Stop};
 
 /// Shown below `--help`.
@@ -28,6 +29,9 @@ Examples:
 
   One of two shards, each with a Lease of its own:
     okta-user-sync operator --watch-label-selector shard=a
+
+  Known to Teleport by the pod's own token, without any secret:
+    okta-user-sync operator --teleport-address teleport.example.com:443 --teleport-join-token okta-user-sync
 
   Two roles may be given to people, and all that begin with okta-:
     okta-user-sync operator --allowed-role staff --allowed-role guest --allowed-role 'okta-*'
@@ -43,6 +47,8 @@ pub struct Arguments {
     election: ElectionArguments,
     #[command(flatten)]
     resources: ResourceArguments,
+    #[command(flatten)]
+    teleport: TeleportArguments,
     /// Where /healthz, /readyz, /metrics and the public keys (/.well-known/...) are served.
     #[arg(long, value_name = "ADDRESS", env = "OKTA_USER_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -162,6 +168,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
         kubernetes,
         election,
         resources,
+        teleport,
         listen,
         admin_listen: _,
         jwks_listen,
@@ -173,6 +180,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
     let own_namespace = election.namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let defaults = Defaults {
         okta_ca: resources.okta_ca.as_deref().map(read).transpose()?,
+        teleport: teleport.defaults(resources.teleport_address.as_deref(), &own_namespace)?,
         teleport_address: resources.teleport_address,
         ceiling: Ceiling::new(&resources.allowed_role)?,
     };

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use operator::journal::{Journal, Target};
 use operator::metrics::Resource;
-use operator::resolve::{Clients, Defaults, Resolver, Subject};
+use operator::resolve::{Clients, Defaults, Resolver, Subject, TeleportDefaults};
 use operator::secrets::MapSecrets;
 
 use crate::exit::{Exit, Stop};
@@ -300,6 +300,7 @@ pub fn defaults(okta: &OktaArguments, teleport: &TeleportArguments) -> Result<De
     Ok(Defaults {
         okta_ca,
         teleport_address: teleport.teleport_address.clone(),
+        teleport: TeleportDefaults::default(),
         ceiling: Ceiling::new(&teleport.allowed_role)?,
     })
 }

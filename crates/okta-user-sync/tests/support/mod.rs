@@ -3,6 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 pub mod cluster;
+#[cfg(feature = "demo")]
+pub mod operator;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

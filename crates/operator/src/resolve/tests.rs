@@ -8,6 +8,7 @@ fn resolver() -> Resolver {
     Resolver::new(Defaults {
         okta_ca: None,
         teleport_address: Some("teleport.example.com:443".into()),
+        teleport: TeleportDefaults::default(),
         ceiling: Ceiling::new(&["okta-*".into()]).unwrap(),
     })
 }

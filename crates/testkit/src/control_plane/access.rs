@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::PostParams;
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ServiceAccount};
+use kube::api::{ObjectMeta, PostParams};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 
@@ -93,6 +93,48 @@ impl Access {
             Err(_) => Err("no answer".to_owned()),
         }
     }
+}
+
+/// A token of a `ServiceAccount` that is bound to a pod, as the kubelet would ask for it to project it into that pod. The pod is made, if it is not there;
+/// nobody runs it.
+pub(crate) async fn projected_token(
+    client: Client,
+    namespace: &str,
+    account: &str,
+    audience: &str,
+    seconds: i64,
+) -> Result<String, ControlPlaneError> {
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    if pods.get_opt(account).await?.is_none() {
+        let container = Container { name: "main".into(), image: Some("none".into()), ..Container::default() };
+        let pod = Pod {
+            metadata: ObjectMeta { name: Some(account.to_owned()), ..ObjectMeta::default() },
+            spec: Some(PodSpec {
+                service_account_name: Some(account.to_owned()),
+                automount_service_account_token: Some(false),
+                containers: vec![container],
+                ..PodSpec::default()
+            }),
+            ..Pod::default()
+        };
+        pods.create(&PostParams::default(), &pod).await?;
+    }
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            audiences: vec![audience.to_owned()],
+            expiration_seconds: Some(seconds),
+            bound_object_ref: Some(BoundObjectReference {
+                kind: Some("Pod".into()),
+                api_version: Some("v1".into()),
+                name: Some(account.to_owned()),
+                uid: None,
+            }),
+        },
+        ..TokenRequest::default()
+    };
+    let accounts = Api::<ServiceAccount>::namespaced(client, namespace);
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await?;
+    Ok(answer.status.map(|status| status.token).unwrap_or_default())
 }
 
 /// A token of a `ServiceAccount`, as the kubelet would ask for it.

@@ -4,6 +4,7 @@
 //	teleport talk <ready line>     logs in with the identity file and makes every call that a user sync makes
 //	teleport look <ready line>     logs in and only reads: users, locks
 //	teleport decode user|create|update|lock     reads one message in hexadecimal from standard input
+//	teleport decode whole|CreateUser|…          the same, with every field: a user, or the request of that call
 package main
 
 import (
