@@ -106,7 +106,11 @@ impl Shared {
 
     /// Seals and opens page cursors.
     pub fn sealer(&self, state: &State) -> Sealer {
-        Sealer { key: self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, life: state.switches.cursor_seconds }
+        Sealer {
+            key: self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            life: state.switches.cursor_seconds,
+            entries: state.switches.page_entries,
+        }
     }
 
     /// Does the jobs that have come due.

@@ -56,6 +56,17 @@ async fn every_list_pages_through_everybody_once() {
 }
 
 #[tokio::test]
+async fn pages_may_be_shorter_than_asked_for() {
+    let org = Harness::with_people(7).await;
+    org.sim.org().switch(|switches| switches.page_entries = 3);
+    let path = format!("/api/v1/apps/{}/users?limit=500", org.ready.app_id);
+    let pages = pages(&org, &path).await;
+    assert_eq!((lengths(&pages), ids(&pages).len()), (vec![3, 3, 1], 7));
+    let next = link(&org.admin(Method::GET, &path, None).await, "next").unwrap();
+    assert!(next.contains("limit=500"), "{next}");
+}
+
+#[tokio::test]
 async fn links_are_absolute_and_separate_or_folded_as_switched() {
     let org = Harness::with_people(3).await;
     let path = format!("/api/v1/apps/{}/users?limit=2", org.ready.app_id);

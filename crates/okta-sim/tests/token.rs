@@ -314,6 +314,20 @@ async fn keys_published_at_a_url_are_fetched_when_needed_and_not_more_often() {
     assert!(handle.use_jwks_url("http://teleport.example.com/jwks", None).is_err());
 }
 
+#[tokio::test]
+async fn a_token_lives_as_long_as_it_says() {
+    let org = Harness::with_people(1).await;
+    for (set, seconds) in [(None, 3600), (Some(90), 90)] {
+        org.sim.org().switch(|switches| switches.token_seconds = set.unwrap_or(switches.token_seconds));
+        let body: Value = org.post_form(&org.form("okta.users.read"), None).await.json().await.unwrap();
+        assert_eq!(body["expires_in"], seconds);
+        let token = body["access_token"].as_str().unwrap();
+        assert_eq!(org.get(token, "/api/v1/users").await.status(), 200);
+        org.sim.org().clock().advance_millis(seconds * 1000 + 1000);
+        assert_eq!(org.get(token, "/api/v1/users").await.status(), 401);
+    }
+}
+
 fn signed(org: &Harness, key: &Value) -> String {
     let mut header = Header::new(Algorithm::RS256);
     header.kid = key["kid"].as_str().map(str::to_owned);

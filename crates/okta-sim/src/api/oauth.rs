@@ -13,6 +13,9 @@ use crate::auth::token::{TokenRequest, issue};
 use crate::refusal::Refusal;
 use crate::shared::Shared;
 
+/// Longest life of a token that the switches can set, in seconds: ten years.
+const LONGEST_LIFE: i64 = 315_360_000;
+
 /// The parameters of a request: those of its query string and those of its body, which count alike.
 fn parameters(request: &Request) -> Vec<(String, String)> {
     let body = url::form_urlencoded::parse(&request.body).into_owned();
@@ -58,6 +61,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route) -> Answe
         }
         _ => {
             let form = parameters(request);
+            let life = i64::try_from(shared.state().switches.token_seconds).unwrap_or(i64::MAX).min(LONGEST_LIFE);
             let mut auth = shared.auth();
             let result = if route.resource == Resource::Introspect {
                 introspect(&mut auth, &request.bases, &form, request.now)
@@ -70,6 +74,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, route: &Route) -> Answe
                     query: &request.query,
                     authorization: request.headers.contains_key("authorization"),
                     proofs: &proofs,
+                    life,
                     now: request.now,
                 };
                 issue(&mut auth, &asked)

@@ -33,7 +33,10 @@ pub(crate) enum CursorForm {
 /// A page that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
+    /// Entries to give.
     pub limit: usize,
+    /// Entries that were asked for, which links repeat.
+    asked: usize,
     /// Last position of the page before.
     pub after: Option<u64>,
 }
@@ -44,6 +47,8 @@ pub(crate) struct Sealer {
     pub key: u64,
     /// Life of a cursor in seconds; 0 is for ever.
     pub life: u64,
+    /// Most entries on a page; 0 is as many as asked for.
+    pub entries: usize,
 }
 
 /// Bits of the seal.
@@ -134,7 +139,7 @@ fn selection(request: &Request) -> String {
 impl Paging {
     /// Reads `limit` and `after`.
     pub fn read(&self, request: &Request, sealer: Sealer) -> Result<Wanted, Refusal> {
-        let limit = match request.parameter("limit") {
+        let asked = match request.parameter("limit") {
             None | Some("") => self.default,
             Some(text) => {
                 let asked: usize = text.parse().map_err(|_| Refusal::pagination())?;
@@ -150,13 +155,14 @@ impl Paging {
                 sealer.open(self.cursor, &selection(request), cursor, request.now).ok_or_else(Refusal::pagination)?,
             ),
         };
-        Ok(Wanted { limit, after })
+        let limit = if sealer.entries == 0 { asked } else { asked.min(sealer.entries) };
+        Ok(Wanted { limit, asked, after })
     }
 
     /// An answer with its links; `next` is the position after which the next page begins.
     pub fn answer(&self, request: &Request, sealer: Sealer, wanted: Wanted, body: String, next: Option<u64>) -> Answer {
         let mut answer = Answer::json(body);
-        let limit = wanted.limit.to_string();
+        let limit = wanted.asked.to_string();
         let own = request.parameter("after").map(str::to_owned);
         answer.links.push(("self", self.link(request, own.as_deref(), &limit)));
         if let Some(position) = next {
@@ -207,14 +213,14 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_for_its_own_query_only() {
-        let sealer = Sealer { key: 42, life: 0 };
+        let sealer = Sealer { key: 42, life: 0, entries: 0 };
         let now = Stamp::from_millis(1_770_000_000_000);
         for form in FORMS {
             for position in [0, 1, 499, 1_000_000, (1 << 40) - 1] {
                 let cursor = sealer.seal(form, "/api/v1/users", position, now);
                 assert_eq!(sealer.open(form, "/api/v1/users", &cursor, now), Some(position));
                 assert_eq!(sealer.open(form, "/api/v1/users&q=a", &cursor, now), None);
-                let other = Sealer { key: 43, life: 0 };
+                let other = Sealer { key: 43, ..sealer };
                 assert_eq!(other.open(form, "/api/v1/users", &cursor, now), None);
             }
         }
@@ -223,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_cursor_expires_when_it_should() {
-        let sealer = Sealer { key: 1, life: 60 };
+        let sealer = Sealer { key: 1, life: 60, entries: 0 };
         let now = Stamp::from_millis(1_770_000_000_000);
         let cursor = sealer.seal(CursorForm::Number, "q", 5, now);
         let open = |seconds: i64| sealer.open(CursorForm::Number, "q", &cursor, now.plus_millis(seconds * 1000));

@@ -10,9 +10,6 @@ use super::dpop::{self, Demand};
 use super::{Auth, Issued, OauthError};
 use crate::clock::Stamp;
 
-/// Life of an access token, in seconds. The vendor fixes it.
-pub(crate) const TOKEN_LIFE: i64 = 3600;
-
 /// A request to the token endpoint.
 #[derive(Debug)]
 pub(crate) struct TokenRequest<'a> {
@@ -26,6 +23,8 @@ pub(crate) struct TokenRequest<'a> {
     pub authorization: bool,
     /// The `DPoP` headers.
     pub proofs: &'a [&'a str],
+    /// Life of a token, in seconds.
+    pub life: i64,
     pub now: Stamp,
 }
 
@@ -167,7 +166,7 @@ fn grant(
         "sub": client,
         "cid": client,
         "iat": issued,
-        "exp": issued + TOKEN_LIFE,
+        "exp": issued + request.life,
         "scp": scopes,
     });
     if let Some(jkt) = &jkt {
@@ -180,7 +179,7 @@ fn grant(
     let kind = if jkt.is_some() { "DPoP" } else { "Bearer" };
     let answer = json!({
         "token_type": kind,
-        "expires_in": TOKEN_LIFE,
+        "expires_in": request.life,
         "access_token": token,
         "scope": scopes.join(" "),
     });
@@ -191,7 +190,7 @@ fn grant(
             client: client.to_owned(),
             scopes,
             since: request.now,
-            expires: request.now.plus_millis(TOKEN_LIFE * 1000),
+            expires: request.now.plus_millis(request.life * 1000),
             jkt,
             revoked: false,
         },

@@ -18,6 +18,11 @@ pub struct Switches {
     pub fold_links: bool,
     /// A list whose last page is exactly full is followed by an empty page.
     pub trailing_empty_page: bool,
+    /// Most entries on a page, whatever `limit` says; 0: as many as asked for. Okta promises no page length: a page may be
+    /// short and have a next link.
+    pub page_entries: usize,
+    /// Seconds for which an access token is good. Okta fixes 3600; a short one shows how a client renews.
+    pub token_seconds: u64,
     /// Milliseconds until a deactivation takes effect; meanwhile `transitioningToStatus` shows it. 0: at once.
     pub deactivation_millis: u64,
     /// Milliseconds until a change of group membership reaches the apps. 0: at once.
@@ -50,6 +55,8 @@ impl Default for Switches {
             next_link_keeps_expand: false,
             fold_links: false,
             trailing_empty_page: false,
+            page_entries: 0,
+            token_seconds: 3600,
             deactivation_millis: 0,
             group_assignment_millis: 0,
             log_delay_millis: 0,
