@@ -18,6 +18,8 @@ pub mod explain;
 pub mod failure;
 pub mod feed;
 pub mod filter;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod guard;
 pub mod journal;
 pub mod ledger;

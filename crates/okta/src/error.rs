@@ -12,6 +12,10 @@ use crate::{
     refusal::{Refusal, Verdict},
 };
 
+/// What to do about a proxy that refuses.
+pub(crate) const PROXY: &str =
+    "The HTTP proxy wants a credential; put it into HTTPS_PROXY, or name the host in NO_PROXY.";
+
 /// A failure at Okta or on the way to it. Holds no secret and no profile value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OktaError {
@@ -39,6 +43,14 @@ pub enum OktaError {
         /// Who was called.
         host: String,
         /// What the network said.
+        cause: String,
+    },
+    /// The HTTP proxy on the way wants a credential, or another one.
+    #[error("the HTTP proxy on the way to {host} refused: {cause}")]
+    ProxyRefused {
+        /// Who was called.
+        host: String,
+        /// What it said.
         cause: String,
     },
     /// The server's certificate was not accepted.
@@ -276,7 +288,8 @@ impl OktaError {
             Self::CaBundle(_) => (
                 Class::Configuration,
                 "CaBundleInvalid",
-                "Put the certificates of the authorities in PEM form, one below the other, into the bundle.",
+                "Put the certificates of the authorities in PEM form, one below the other, into what \
+                 spec.okta.caBundleRef (or the operator's --okta-ca) names.",
             ),
             Self::Client(_) => (
                 Class::Configuration,
@@ -289,11 +302,12 @@ impl OktaError {
                 "The next try follows by itself. If it stays so: check the org URL, DNS, network policies and HTTPS_PROXY \
                  of this pod; port 443 to Okta has to be open.",
             ),
+            Self::ProxyRefused { .. } => (Class::Configuration, "ProxyRefused", PROXY),
             Self::Untrusted { .. } => (
                 Class::Configuration,
                 "CertificateUntrusted",
-                "If a proxy of your own answers for Okta, add its certificate authority to the CA bundle; else check the \
-                 org URL.",
+                "If a proxy of your own answers for Okta, name its certificate authority in spec.okta.caBundleRef; else \
+                 check the org URL.",
             ),
             Self::Timeout { .. } | Self::BrokeOff { .. } | Self::Damaged { .. } => (
                 Class::Transient,

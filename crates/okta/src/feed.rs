@@ -240,6 +240,14 @@ fn filter(watches: &[Watch]) -> String {
     terms.join(" or ")
 }
 
+/// What an answer of the System Log asks for; `None` if it is none, or an event in it lacks what every event has.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn news_of(answer: &[u8], watch: &Watch) -> Option<News> {
+    let events: Vec<LogEvent> = serde_json::from_slice(answer).ok()?;
+    let events: Vec<Event> = events.into_iter().map(LogEvent::checked).collect::<Result<_, _>>().ok()?;
+    Some(News::of(&events, watch))
+}
+
 /// The engine speaks of failures; what this module may refuse by itself is one as well.
 impl From<EntryFault> for OktaError {
     fn from(fault: EntryFault) -> Self {

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 
 use crate::{
-    OrgUrl, challenge,
+    OrgUrl, challenge, fuzzing,
     http::Target,
     key::PrivateKey,
     link::{self, Links},
@@ -129,5 +129,73 @@ proptest! {
         if let Err(error) = PrivateKey::parse(&text) {
             prop_assert!(!error.remedy().is_empty());
         }
+    }
+}
+
+/// JSON near a list of log events.
+fn near_event() -> impl Strategy<Value = serde_json::Value> {
+    let kinds = ["user.lifecycle.suspend", "application.user_membership.remove", "application.lifecycle.delete", "x"];
+    let target = ("[a-z0-9]{0,4}", prop::sample::select(vec!["User", "AppInstance"]))
+        .prop_map(|(id, kind)| serde_json::json!({"id": id, "type": kind}));
+    let targets = prop_oneof![
+        Just(serde_json::Value::Null),
+        prop::collection::vec(target, 0..4).prop_map(Into::into),
+        near_entry()
+    ];
+    let outcome = prop_oneof![
+        Just(serde_json::Value::Null),
+        Just(serde_json::json!({"result": "SUCCESS"})),
+        Just(serde_json::json!({"result": "FAILURE"})),
+        near_entry()
+    ];
+    ("[a-c]{1,2}", prop::sample::select(kinds.to_vec()), targets, outcome, -2_i64..4_000_000_000).prop_map(
+        |(uuid, kind, target, outcome, second)| {
+            let published = jiff::Timestamp::from_second(second).unwrap().to_string();
+            serde_json::json!({"uuid": uuid, "eventType": kind, "target": target, "outcome": outcome, "published": published})
+        },
+    )
+}
+
+// Bounded runs of what `fuzz/` runs without end.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn fuzz_link_header(text in prop_oneof![near_header().prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..80)]) {
+        fuzzing::link_header(&text);
+    }
+
+    #[test]
+    fn fuzz_page(text in prop_oneof![
+        prop::collection::vec(near_entry(), 0..4).prop_map(|list| serde_json::Value::from(list).to_string().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..80),
+    ]) {
+        fuzzing::page(&text);
+    }
+
+    #[test]
+    fn fuzz_log_events(text in prop_oneof![
+        prop::collection::vec(near_event(), 0..6).prop_map(|list| serde_json::Value::from(list).to_string().into_bytes()),
+        prop::collection::vec(any::<u8>(), 0..80),
+    ]) {
+        fuzzing::log_events(&text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn fuzz_key(at in 0_usize..4000, byte in any::<u8>(), which in 0_usize..4) {
+        let files: [&[u8]; 4] = [
+            include_bytes!("../tests/keys/ec-P-256.pkcs8.pem"),
+            include_bytes!("../tests/keys/ec-P-384.sec1.pem"),
+            include_bytes!("../tests/keys/rsa2048.pkcs1.pem"),
+            include_bytes!("../tests/keys/ec-P-521.jwk.json"),
+        ];
+        let mut text = files[which].to_vec();
+        let at = at % text.len();
+        text[at] = byte;
+        fuzzing::key(&text);
     }
 }

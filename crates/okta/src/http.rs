@@ -185,6 +185,9 @@ impl Http {
         if error.is_timeout() {
             return OktaError::Timeout { call: call.to_owned(), limit: self.timeout };
         }
+        if cause.contains("proxy auth") {
+            return OktaError::ProxyRefused { host, cause };
+        }
         if cause.contains("certificate") || cause.contains("UnknownIssuer") {
             return OktaError::Untrusted { host, cause };
         }

@@ -13,6 +13,8 @@ mod clock;
 mod dpop;
 mod error;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod governor;
 mod groups;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
+    time::Duration,
 };
 
 use engine::{
@@ -104,6 +105,8 @@ struct Walk<'a> {
     /// Ids that were listed, hashed: eight bytes a person.
     listed: HashSet<u64>,
     hasher: RandomState,
+    /// Time lost to failed tries, over all pages.
+    lost: Duration,
 }
 
 impl List {
@@ -137,6 +140,7 @@ impl List {
             asked: HashSet::new(),
             listed: HashSet::new(),
             hasher: RandomState::new(),
+            lost: Duration::ZERO,
         };
         stream::try_unfold(walk, move |mut walk| async move {
             let Some(target) = walk.next.take() else { return Ok(None) };
@@ -164,7 +168,8 @@ impl Walk<'_> {
         id: fn(&T) -> &str,
     ) -> Result<Page<T>, OktaError> {
         self.asked.insert(self.hasher.hash_one(target.query.as_deref()));
-        let Got { value, headers } = self.session.get::<Vec<W>>(target, self.list.needs).await?;
+        let Got { value, headers } =
+            self.session.get_in_turn::<Vec<W>>(target, self.list.needs, &mut self.lost).await?;
         let mut items = Vec::with_capacity(value.len());
         for entry in value {
             let item = convert(entry).map_err(PageFault::from)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::error::OktaError;
 
@@ -23,6 +24,9 @@ pub struct Patience {
     pub longest_pause: Duration,
     /// Longest wait for rate limits, all waits of one call together. Okta's windows last a minute.
     pub longest_wait: Duration,
+    /// Longest time that is lost to tries that failed and the pauses after them, over all pages of one list. What is
+    /// waited for rate limits does not count.
+    pub longest_trouble: Duration,
 }
 
 impl Default for Patience {
@@ -33,6 +37,7 @@ impl Default for Patience {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(15),
             longest_wait: Duration::from_secs(180),
+            longest_trouble: Duration::from_secs(600),
         }
     }
 }
@@ -41,20 +46,45 @@ impl Default for Patience {
 pub(crate) struct Effort {
     /// Waited for rate limits so far.
     pub(crate) waited: Duration,
+    /// Lost to failed tries so far.
+    pub(crate) lost: Duration,
+    longest_trouble: Duration,
+    began: Instant,
+    /// What of `waited` is known not to have been lost.
+    excused: Duration,
     pauses: ExponentialBackoff,
     refusals: u32,
 }
 
 impl Patience {
+    /// The same, for passes that follow each other at this interval: the trouble of one must not last into the next.
+    #[must_use]
+    pub fn within(self, interval: Duration) -> Self {
+        Self { longest_wait: self.longest_wait.min(interval), longest_trouble: interval, ..self }
+    }
+
     /// A fresh call.
     pub(crate) fn effort(&self) -> Effort {
+        self.effort_after(Duration::ZERO)
+    }
+
+    /// A call of which others like it have lost this much time before.
+    pub(crate) fn effort_after(&self, lost: Duration) -> Effort {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(self.first_pause)
             .with_max_delay(self.longest_pause)
             .with_max_times(self.tries.saturating_sub(1))
             .with_jitter()
             .build();
-        Effort { waited: Duration::ZERO, pauses, refusals: 0 }
+        Effort {
+            waited: Duration::ZERO,
+            lost,
+            longest_trouble: self.longest_trouble,
+            began: Instant::now(),
+            excused: Duration::ZERO,
+            pauses,
+            refusals: 0,
+        }
     }
 }
 
@@ -63,6 +93,7 @@ impl Effort {
     ///
     /// After 429 nothing is waited here: the governor keeps the next try until the reset. No other 4xx is tried again.
     pub(crate) async fn after(&mut self, error: OktaError) -> Result<(), OktaError> {
+        let tried = std::mem::replace(&mut self.began, Instant::now()).elapsed();
         let status = error.refusal().map(|refusal| refusal.status);
         if status == Some(StatusCode::TOO_MANY_REQUESTS.as_u16()) {
             self.refusals += 1;
@@ -71,9 +102,16 @@ impl Effort {
         if !error.is_fleeting() {
             return Err(error);
         }
+        let excused = self.waited.saturating_sub(std::mem::replace(&mut self.excused, self.waited));
+        self.lost += tried.saturating_sub(excused);
+        if self.lost >= self.longest_trouble {
+            return Err(error);
+        }
         let Some(pause) = self.pauses.next() else { return Err(error) };
         tracing::debug!(%error, seconds = pause.as_secs_f32(), "trying again");
         tokio::time::sleep(pause).await;
+        self.began = Instant::now();
+        self.lost += pause;
         Ok(())
     }
 }
@@ -109,6 +147,21 @@ mod tests {
             }
             assert_eq!(made, tries, "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_bounded_over_all_pages_of_a_list() {
+        let patience = Patience::default().within(Duration::from_secs(60));
+        assert_eq!(patience.longest_wait, Duration::from_secs(60));
+        let (mut lost, mut failed) = (Duration::ZERO, 0);
+        for _ in 0..100 {
+            let mut effort = patience.effort_after(lost);
+            tokio::time::advance(Duration::from_secs(7)).await;
+            failed += usize::from(effort.after(refused(503)).await.is_err());
+            lost = effort.lost;
+        }
+        // One try of 7 s and a pause of 0.5 to 1 s a page, until a minute is lost; from then on each failure is the end.
+        assert!((91..=93).contains(&failed), "{failed}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,12 +36,27 @@ struct Corrections {
 impl Session {
     /// One object or list, tried again where that can help.
     pub(crate) async fn get<T: DeserializeOwned>(&self, target: &Target, needs: &[Scope]) -> Result<Got<T>, OktaError> {
-        let mut effort = self.wire.patience.effort();
+        let mut lost = Duration::ZERO;
+        self.get_in_turn(target, needs, &mut lost).await
+    }
+
+    /// The same for one of many calls that belong together. `lost` is the time that all of them have lost to failed tries;
+    /// what this one loses is added.
+    pub(crate) async fn get_in_turn<T: DeserializeOwned>(
+        &self,
+        target: &Target,
+        needs: &[Scope],
+        lost: &mut Duration,
+    ) -> Result<Got<T>, OktaError> {
+        let mut effort = self.wire.patience.effort_after(*lost);
         let mut corrections = Corrections::default();
         loop {
             let token = self.tokens.current(&self.wire, needs, &mut effort.waited).await?;
             let error = match self.try_get(target, &token, &mut effort.waited).await {
-                Ok(got) => return Ok(got),
+                Ok(got) => {
+                    *lost = effort.lost;
+                    return Ok(got);
+                }
                 Err(error) => error,
             };
             if !self.correct(&error, &token, &mut corrections).await? {

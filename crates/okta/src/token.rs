@@ -225,9 +225,13 @@ impl Tokens {
             let refusal = Refusal::read(CALL.to_owned(), answer.status, &answer.headers, &answer.body);
             return Err(OktaError::TokenRefused { refusal: Box::new(refusal), kid: self.key.kid().to_owned() });
         }
-        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| OktaError::Unexpected {
-            call: CALL.to_owned(),
-            cause: "no access_token or token_type".to_owned(),
+        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|error| {
+            let call = CALL.to_owned();
+            if error.is_data() {
+                OktaError::Unexpected { call, cause: "no access_token or token_type".to_owned() }
+            } else {
+                OktaError::Damaged { call, cause: format!("it breaks off after {} bytes", answer.body.len()) }
+            }
         })?;
         let bound = granted.token_type.eq_ignore_ascii_case("dpop");
         if bound && !proving {

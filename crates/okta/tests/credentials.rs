@@ -63,6 +63,22 @@ async fn one_token_serves_all_calls_until_shortly_before_it_expires() {
     assert_eq!(tokens(&sim), 1, "one renewal in flight");
 }
 
+#[tokio::test]
+async fn a_token_is_renewed_before_it_expires() {
+    let sim = org(Options::with_people(2, 7)).await;
+    let okta = client(&sim);
+    // The client's own time passes; Okta lets a token live for an hour.
+    let pass = async |minutes: u64| {
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(minutes * 60)).await;
+        tokio::time::resume();
+        assert!(read(&okta, &app(&sim)).await.complete);
+        tokens(&sim)
+    };
+    assert_eq!([pass(0).await, pass(54).await, pass(2).await, pass(53).await, pass(3).await], [1, 1, 2, 2, 3]);
+    assert_eq!(sim.org().counters().statuses.get(&401), None, "none was used to its end");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_not_taken_is_replaced_once() {
     let sim = org(Options::with_people(10, 7)).await;

@@ -213,6 +213,22 @@ async fn p14_a_real_bucket_is_never_overdrawn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_trouble_of_one_list_is_bounded_over_all_its_pages() {
+    let sim = org(Options::with_people(20, 7)).await;
+    sim.org().switch(|switches| switches.page_entries = 1);
+    // Every page fails at first: one try more each, and none where no time may be lost.
+    for (longest_trouble, pages) in [(Duration::from_secs(600), 20), (Duration::ZERO, 0)] {
+        let mut settings = settings(&sim);
+        settings.patience.longest_trouble = longest_trouble;
+        let okta = OktaClient::new(settings, Governor::new()).unwrap();
+        okta.organisation(&app(&sim)).await.unwrap();
+        sim.org().fault_json(&json!({"path": "/api/v1/apps/*/users", "count": 1, "kind": "dropConnection"})).unwrap();
+        let reading = read(&okta, &app(&sim)).await;
+        assert_eq!((reading.complete, reading.pages), (pages > 0, pages), "{:?}", reading.failure);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_of_the_token_endpoint_pass_or_are_told() {
     #[rustfmt::skip]
     let table = [

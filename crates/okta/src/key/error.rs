@@ -98,7 +98,8 @@ impl KeyError {
             Self::Empty | Self::NoKey | Self::Binary | Self::BrokenPem(_) | Self::BadJwk(_) | Self::Rejected(..) => {
                 "Put the whole private key into the Secret, from -----BEGIN to -----END (PKCS#8, PKCS#1 or SEC1 PEM), \
                  or the whole JWK that Okta showed when it made the key; `kubectl create secret generic --from-file` \
-                 keeps it as it is."
+                 keeps it as it is. If it is lost, add a new one (Applications > your API Services app > General > \
+                 Client Credentials > Add key)."
             }
             Self::DoubleEncoded => {
                 "Put the PEM text itself under stringData, or its base64 under data, once; \

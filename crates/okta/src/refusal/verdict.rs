@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use engine::failure::Class;
 
 use super::Refusal;
+use crate::error::PROXY;
 
 /// What to do about a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,9 @@ type Row = (&'static str, &'static str, Class, &'static str, &'static str);
 const NETWORK: &str = "Okta allows this client from certain network zones only. In the Admin Console open Security > \
                        Networks (and the app's General tab > Client network access) and add the address this program \
                        calls from.";
-const CLOCK: &str = "The clock of this machine and Okta's differ. Let the node synchronise its time (NTP); the \
-                     difference is corrected as soon as Okta's Date header can be read.";
+const CLOCK: &str = "The clock of this machine and Okta's differ; compare it with the newest entry of Reports > System \
+                     Log in the Admin Console. Let the node synchronise its time (NTP); the difference is corrected \
+                     as soon as Okta's Date header can be read.";
 const NOT_SERVICE: &str = "The client ID belongs to an app of another kind. Make one of the kind \"API Services\" \
                            (Applications > Applications > Create App Integration > API Services) and use its client ID.";
 const REPORT: &str = "This program sent something that Okta does not take. Please report it with the error id.";
@@ -149,11 +151,7 @@ fn by_status(status: u16) -> Verdict {
             "NotFound",
             "Compare org URL and ids with the Admin Console's address bar.",
         ),
-        407 => Verdict::new(
-            Class::Configuration,
-            "ProxyRefused",
-            "The HTTP proxy wants a credential; put it into HTTPS_PROXY, or name the host in NO_PROXY.",
-        ),
+        407 => Verdict::new(Class::Configuration, "ProxyRefused", PROXY),
         408 | 425 => Verdict::new(Class::Transient, "OktaUnavailable", LATER),
         429 => Verdict::new(Class::Budget, "RateLimited", RATE),
         400..=499 => Verdict::new(

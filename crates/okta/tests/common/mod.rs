@@ -19,6 +19,7 @@ pub const PATIENCE: Patience = Patience {
     first_pause: Duration::from_millis(5),
     longest_pause: Duration::from_millis(20),
     longest_wait: Duration::from_secs(20),
+    longest_trouble: Duration::from_secs(120),
 };
 
 /// Starts an organisation.
