@@ -93,6 +93,11 @@ impl House {
         house
     }
 
+    /// The same with an operator that does not trust the organisation's certificate authority by itself.
+    pub async fn without_okta_ca(people: usize) -> Self {
+        Self::with_settings(people, |settings| settings.defaults.okta_ca = None).await
+    }
+
     /// Starts the operator.
     async fn start(&mut self) {
         let (url, operator) = self.operate(self.settings.clone()).await;

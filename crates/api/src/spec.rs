@@ -150,6 +150,11 @@ pub struct Okta {
     /// Use of the System Log to see leavers within seconds: Auto if the scope okta.logs.read is granted.
     #[serde(default)]
     pub fast_path: FastPath,
+
+    /// Certificate authorities (PEM, one below the other) that are trusted for Okta beside the system's, such as that of
+    /// a proxy that opens TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_ref: Option<BundleRef>,
 }
 
 /// Whether access tokens are bound to a key (RFC 9449).
@@ -187,6 +192,43 @@ pub struct SecretKeyRef {
     /// Key within the Secret's data.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
+}
+
+/// One key of a ConfigMap or Secret in the resource's own namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BundleRef {
+    /// ConfigMap or Secret. Certificates are no secret, so a ConfigMap serves.
+    #[serde(default)]
+    pub kind: BundleKind,
+    /// Its name, in the namespace of this resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key within its data.
+    #[serde(default = "default_bundle_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// What holds a bundle of certificate authorities.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
+pub enum BundleKind {
+    /// A ConfigMap.
+    #[default]
+    ConfigMap,
+    /// A Secret.
+    Secret,
+}
+
+impl BundleKind {
+    /// Kubernetes' word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
 }
 
 /// Which people belong.
@@ -470,6 +512,10 @@ pub enum DeletionPolicy {
 
 fn default_interval() -> Duration {
     StdDuration::from_secs(600).into()
+}
+
+fn default_bundle_key() -> String {
+    "ca.crt".to_owned()
 }
 
 fn default_budget_percent() -> i32 {

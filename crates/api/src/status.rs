@@ -314,6 +314,47 @@ pub struct OktaStatus {
     pub scopes: Vec<String>,
     /// Whether tokens are bound to a key (RFC 9449).
     pub dpop: bool,
+    /// Seconds that Okta's clock is ahead of the operator's (negative: behind); there only when it is more than 30. It is
+    /// corrected for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_skew_seconds: Option<i64>,
+    /// Use of Okta's rate limits by all resources of this organisation, as it was at the end of the last pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// Use of the rate limits of one organisation, by this operator as a whole.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Budget {
+    /// Calls since the operator started.
+    pub calls: i64,
+    /// How often a call had to wait for its share of a rate limit.
+    pub waits: i64,
+    /// How long these waits took together, such as `12.5s`.
+    pub waited: String,
+    /// How often Okta refused because of a rate limit (429).
+    pub refusals: i64,
+    /// Each rate limit that was used; at most 10.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub buckets: Vec<BucketUse>,
+}
+
+/// Use of one of Okta's rate limits.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BucketUse {
+    /// The paths that it counts, as Okta's rate limit page names them.
+    pub path: String,
+    /// Calls a minute that Okta allows all its clients together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// Calls left in the running minute, for all clients; absent once that minute is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<i64>,
+    /// Calls of this operator in the running minute.
+    pub used: i64,
 }
 
 /// What was learned about the Teleport cluster.

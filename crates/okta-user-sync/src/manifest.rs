@@ -1,4 +1,4 @@
-//! A stream of Kubernetes manifests, read without Kubernetes: one `OktaUserSync` and the Secrets that it refers to.
+//! A stream of Kubernetes manifests, read without Kubernetes: one `OktaUserSync` and what it refers to.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub struct Manifests {
     pub resource: OktaUserSync,
     /// Where the key lies that an operator has made for it, if the stream is of a cluster and tells.
     pub own_key: Option<SecretKeyRef>,
-    /// The Secrets.
+    /// The Secrets and ConfigMaps.
     pub secrets: MapSecrets,
     /// Objects that were left aside, as `Kind namespace/name`, or `Kind name` if they name no namespace.
     pub ignored: Vec<String>,
@@ -45,7 +45,7 @@ impl Manifests {
     ///
     /// # Errors
     /// The text is no YAML, an object is no Kubernetes object, the resource is missing, ambiguous or against its schema,
-    /// or a Secret's data are not base64.
+    /// or data of a Secret or ConfigMap are not base64.
     pub fn read(file: &str, text: &str, pick: Pick<'_>) -> Result<Self, Stop> {
         let documents = serde_saphyr::from_multiple::<Value>(text).map_err(|e| {
             Stop::bad_input(format!("{file} is not YAML: {}", first_line(&e.to_string())), "mend the file")
@@ -104,6 +104,14 @@ impl Found {
                     self.secrets.insert(&of, &name, &key, bytes);
                 }
             }
+            ("v1", "ConfigMap") => {
+                let data = config_data(&object).map_err(|what| {
+                    Stop::bad_input(format!("{place}: ConfigMap {of}/{name}: {what}"), "mend the ConfigMap in the file")
+                })?;
+                for (key, bytes) in data {
+                    self.secrets.insert_config(&of, &name, &key, bytes);
+                }
+            }
             _ => self.ignored.push(format!("{kind} {}{name}", own_namespace.unwrap_or_default())),
         }
         Ok(())
@@ -125,17 +133,34 @@ fn identity(object: &mut Value, namespace: &str) -> (String, String) {
 
 /// `data` (base64) and after it `stringData`, which wins, as in the API server.
 fn secret_data(secret: &Value) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let mut data = Vec::new();
-    for (key, value) in secret.get("data").and_then(Value::as_object).into_iter().flatten() {
-        let text: String = value.as_str().unwrap_or_default().split_ascii_whitespace().collect();
-        let bytes = BASE64.decode(text).map_err(|_| format!("data.{key} is not base64"))?;
-        data.push((key.clone(), bytes));
-    }
-    for (key, value) in secret.get("stringData").and_then(Value::as_object).into_iter().flatten() {
-        let text = value.as_str().ok_or_else(|| format!("stringData.{key} is not a string"))?;
-        data.push((key.clone(), text.as_bytes().to_vec()));
-    }
+    let mut data = binaries(secret, "data")?;
+    data.extend(texts(secret, "stringData")?);
     Ok(data)
+}
+
+/// `data` (text) and `binaryData` (base64); no key may stand in both.
+fn config_data(config: &Value) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut data = texts(config, "data")?;
+    data.extend(binaries(config, "binaryData")?);
+    Ok(data)
+}
+
+fn binaries(object: &Value, field: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let entries = object.get(field).and_then(Value::as_object).into_iter().flatten();
+    let decoded = entries.map(|(key, value)| {
+        let text: String = value.as_str().unwrap_or_default().split_ascii_whitespace().collect();
+        BASE64.decode(text).map(|bytes| (key.clone(), bytes)).map_err(|_| format!("{field}.{key} is not base64"))
+    });
+    decoded.collect()
+}
+
+fn texts(object: &Value, field: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let entries = object.get(field).and_then(Value::as_object).into_iter().flatten();
+    let read = entries.map(|(key, value)| {
+        let text = value.as_str().ok_or_else(|| format!("{field}.{key} is not a string"))?;
+        Ok((key.clone(), text.as_bytes().to_vec()))
+    });
+    read.collect()
 }
 
 fn choose(file: &str, resources: Vec<Value>, pick: Pick<'_>) -> Result<Value, Stop> {
@@ -250,6 +275,19 @@ stringData: { pem: fresh }
             assert_eq!(bytes.expose_secret(), expected.as_bytes(), "{key}");
         }
         assert!(!format!("{all:?}").contains("fresh"), "a Secret in Debug");
+    }
+
+    #[tokio::test]
+    async fn config_maps_are_taken_as_well() {
+        let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ca }\n\
+                      data: { ca.crt: plain }\nbinaryData: { raw: b2xk }\n";
+        let all = read(&format!("{RESOURCE}---\n{config}")).unwrap();
+        assert_eq!(all.ignored, Vec::<String>::new());
+        for (key, expected) in [("ca.crt", "plain"), ("raw", "old")] {
+            assert_eq!(all.secrets.get_config("default", "ca", key).await.unwrap(), expected.as_bytes(), "{key}");
+        }
+        let stop = read(&format!("{RESOURCE}---\n{}", config.replace("b2xk", "'%%'"))).unwrap_err();
+        assert!(stop.message.contains("ConfigMap default/ca: binaryData.raw is not base64"), "{}", stop.message);
     }
 
     #[test]

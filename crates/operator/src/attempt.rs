@@ -22,7 +22,7 @@ use kube::ResourceExt as _;
 use tracing::{Span, debug, field};
 
 use crate::{
-    events,
+    budget, events,
     fast_path::{self, Lane, Opening},
     journal::PassJournal,
     keys,
@@ -78,6 +78,9 @@ pub(crate) async fn attempt(
     if let Some(lane) = part.lane {
         let read = ended.as_ref().map_or(&Read::NotBegun, |report| &report.read);
         lane.passed(&next, read, &part.owed);
+    }
+    if let (Ending::Report(_), Some(clients)) = (ending, &record.clients) {
+        budget::note(&mut next, clients.okta());
     }
     Some(next)
 }

@@ -9,6 +9,7 @@
 
 pub mod admin;
 mod attempt;
+mod budget;
 pub mod controller;
 pub mod definition;
 pub mod events;

@@ -15,6 +15,8 @@ pub fn rules() -> Vec<PolicyRule> {
         // get: the key and the identity, at the moment of use. list, watch: metadata only, so that a mended Secret starts
         // a pass. Each of them by name (a field selector), so that resourceNames can be put to this rule.
         rule("", "secrets", &["get", "list", "watch"]),
+        // The same for a bundle of certificate authorities.
+        rule("", "configmaps", &["get", "list", "watch"]),
         // patch: equal events are counted in one.
         rule("events.k8s.io", "events", &["create", "patch"]),
     ]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use api::OktaUserSync;
+use api::{OktaUserSync, spec::BundleKind};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -58,14 +58,19 @@ pub struct Reference {
 pub fn references(object: &OktaUserSync) -> BTreeSet<Reference> {
     let spec = &object.spec;
     let secrets = [&spec.okta.private_key_secret_ref, &spec.teleport.identity_secret_ref];
-    let named = secrets.into_iter().flatten().map(|reference| reference.name.as_str());
+    let named = secrets.into_iter().flatten().map(|reference| (Kind::Secret, reference.name.as_str()));
+    let bundle = spec.okta.ca_bundle_ref.as_ref().map(|bundle| match bundle.kind {
+        BundleKind::ConfigMap => (Kind::ConfigMap, bundle.name.as_str()),
+        BundleKind::Secret => (Kind::Secret, bundle.name.as_str()),
+    });
     // Those of keys that the operator made for it are named in its status.
     let made =
         object.status.iter().flat_map(|status| &status.public_key).flat_map(api::status::PublicKey::secret_names);
     named
-        .chain(made)
-        .map(|name| Reference {
-            kind: Kind::Secret,
+        .chain(bundle)
+        .chain(made.map(|name| (Kind::Secret, name)))
+        .map(|(kind, name)| Reference {
+            kind,
             namespace: object.namespace().unwrap_or_default(),
             name: name.to_owned(),
         })
@@ -215,6 +220,14 @@ mod tests {
         object.spec.okta.private_key_secret_ref = named("key");
         object.spec.teleport.identity_secret_ref = named("identity");
         assert_eq!(references(&object), [secret("key"), secret("identity")].into());
+        for (kind, reference) in [
+            (BundleKind::ConfigMap, Reference { kind: Kind::ConfigMap, ..secret("ca") }),
+            (BundleKind::Secret, secret("ca")),
+        ] {
+            let bundle = api::spec::BundleRef { kind, name: "ca".into(), key: "ca.crt".into() };
+            object.spec.okta.ca_bundle_ref = Some(bundle);
+            assert_eq!(references(&object), [secret("key"), secret("identity"), reference].into());
+        }
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use engine::{
     role::Ceiling,
 };
 use jiff::Timestamp;
-use okta::{OktaClient, OktaError, OrgUrl, Scope, key::PrivateKey};
+use okta::{OktaClient, OktaError, OrgUrl, Patience, Scope, key::PrivateKey};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use teleport::{Identity, IdentityError, TeleportClient, TeleportError, Way};
@@ -29,6 +29,8 @@ use crate::{
     membership::{JoinOffer, Membership, Passage},
     secrets::{SecretBytes, SecretError, Secrets},
 };
+
+mod bundle;
 
 /// Calls to Teleport that the fast path may make at once beside a full pass.
 const BESIDE: usize = 4;
@@ -101,10 +103,16 @@ impl fmt::Debug for Print {
 impl Print {
     /// Of settings (as text) and secret bytes.
     fn of(settings: &str, secret: &SecretBytes) -> Self {
+        Self::with_bundle(settings, secret, None)
+    }
+
+    /// The same, and a bundle of certificate authorities.
+    fn with_bundle(settings: &str, secret: &SecretBytes, bundle: Option<&[u8]>) -> Self {
         let mut digest = Sha256::new();
         digest.update(settings.as_bytes());
         digest.update([0]);
-        digest.update(secret.expose_secret());
+        digest.update(Sha256::digest(secret.expose_secret()));
+        digest.update(bundle.unwrap_or_default());
         Self(digest.finalize().into())
     }
 }
@@ -140,13 +148,15 @@ impl Held {
 pub struct Material {
     key: SecretBytes,
     identity: Held,
+    /// Certificate authorities that the resource names.
+    bundle: Option<Vec<u8>>,
 }
 
 impl Material {
-    /// Two prints, of key and identity: whether what the references lead to has changed.
+    /// Two prints, one for each client: whether what the references lead to has changed.
     #[must_use]
     pub fn prints(&self) -> [Print; 2] {
-        [Print::of("", &self.key), self.identity.print("")]
+        [Print::with_bundle("", &self.key, self.bundle.as_deref()), self.identity.print("")]
     }
 }
 
@@ -275,14 +285,15 @@ impl Resolver {
         Policy::new(&subject.owner(), subject.spec, &self.defaults.ceiling, subject.approvals.clone())
     }
 
-    /// Reads the Secrets that `subject` refers to.
+    /// Reads the Secrets (and the ConfigMap) that `subject` refers to.
     ///
     /// # Errors
     /// A reference is left out, or leads nowhere.
     pub async fn read(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Material, Failure> {
         let key = self.read_key(subject, secrets).await?;
         let identity = self.read_identity(subject, secrets).await?;
-        Ok(Material { key, identity })
+        let bundle = bundle::read(subject, secrets).await?;
+        Ok(Material { key, identity, bundle })
     }
 
     /// Both clients for `subject`; those of `former` as far as they are still right.
@@ -295,9 +306,10 @@ impl Resolver {
         material: &Material,
         former: Option<&Clients>,
     ) -> Result<Clients, Failure> {
+        let okta_material = (&material.key, material.bundle.as_deref());
         Ok(Clients {
-            okta: self.okta(subject, &material.key, former.map(|former| &former.okta))?,
-            feed: self.feed(subject, &material.key)?,
+            okta: self.okta(subject, okta_material, former.map(|former| &former.okta))?,
+            feed: self.feed(subject, okta_material)?,
             teleport: self.teleport(subject, &material.identity, former.map(|former| &former.teleport))?,
         })
     }
@@ -308,7 +320,8 @@ impl Resolver {
     /// The org URL, client ID or key cannot be had or used.
     pub async fn okta_alone(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Arc<OktaClient>, Failure> {
         let key = self.read_key(subject, secrets).await?;
-        Ok(self.okta(subject, &key, None)?.client)
+        let bundle = bundle::read(subject, secrets).await?;
+        Ok(self.okta(subject, (&key, bundle.as_deref()), None)?.client)
     }
 
     /// All that is needed to clean up after `subject`: Teleport only, because Okta and its key may be gone. A client of
@@ -335,40 +348,51 @@ impl Resolver {
     }
 
     /// Whether Okta gives a token for `key`. What other clients do is not touched by it.
-    pub(crate) async fn prove(&self, subject: &Subject<'_>, key: &SecretBytes) -> Result<(), Failure> {
-        self.okta(subject, key, None)?.client.prove().await
+    pub(crate) async fn prove(
+        &self,
+        subject: &Subject<'_>,
+        key: &SecretBytes,
+        secrets: &impl Secrets,
+    ) -> Result<(), Failure> {
+        let bundle = bundle::read(subject, secrets).await?;
+        self.okta(subject, (key, bundle.as_deref()), None)?.client.prove().await
     }
 
     fn okta(
         &self,
         subject: &Subject<'_>,
-        key: &SecretBytes,
+        (key, bundle): (&SecretBytes, Option<&[u8]>),
         former: Option<&Made<OktaClient>>,
     ) -> Result<Made<OktaClient>, Failure> {
         let (okta, scope) = (&subject.spec.okta, &subject.spec.scope);
-        let words = format!("{okta:?} {:?} {:?}", scope.source, scope.groups.is_empty());
-        let print = Print::of(&words, key);
+        let words = format!("{okta:?} {:?} {:?} {:?}", scope.source, scope.groups.is_empty(), subject.spec.interval);
+        let print = Print::with_bundle(&words, key, bundle);
         if let Some(former) = former.filter(|former| former.print == print) {
             return Ok(former.clone());
         }
-        let settings = self.okta_settings(okta, key, scopes(scope.source, !scope.groups.is_empty()))?;
+        let settings =
+            self.okta_settings(subject.spec, (key, bundle), scopes(scope.source, !scope.groups.is_empty()))?;
         let governor = self.governors.of(settings.org_url.clone());
         Ok(Made { client: Arc::new(OktaClient::new(settings, governor)?), print, place: print })
     }
 
     /// The client that reads the System Log, unless it is not wanted: one for all that are alike.
-    fn feed(&self, subject: &Subject<'_>, key: &SecretBytes) -> Result<Option<Made<OktaClient>>, Failure> {
+    fn feed(
+        &self,
+        subject: &Subject<'_>,
+        (key, bundle): (&SecretBytes, Option<&[u8]>),
+    ) -> Result<Option<Made<OktaClient>>, Failure> {
         let okta = &subject.spec.okta;
         if okta.fast_path == spec::FastPath::Disabled || subject.spec.mode == spec::Mode::Preview {
             return Ok(None);
         }
         let words = format!("{} {} {:?} {}", okta.org_url, okta.client_id, okta.dpop, okta.budget_percent);
-        let print = Print::of(&words, key);
+        let print = Print::with_bundle(&words, key, bundle);
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = feeds.get(&print).and_then(Weak::upgrade) {
             return Ok(Some(Made { client, print, place: print }));
         }
-        let settings = self.okta_settings(okta, key, vec![Scope::Logs])?;
+        let settings = self.okta_settings(subject.spec, (key, bundle), vec![Scope::Logs])?;
         let governor = self.governors.of(settings.org_url.clone());
         let client = Arc::new(OktaClient::new(settings, governor)?);
         feeds.retain(|_, feed| feed.strong_count() > 0);
@@ -378,10 +402,11 @@ impl Resolver {
 
     fn okta_settings(
         &self,
-        okta: &spec::Okta,
-        key: &SecretBytes,
+        spec: &OktaUserSyncSpec,
+        (key, bundle): (&SecretBytes, Option<&[u8]>),
         scopes: Vec<Scope>,
     ) -> Result<okta::Settings, Failure> {
+        let okta = &spec.okta;
         let org_url = OrgUrl::parse(&okta.org_url).map_err(OktaError::from)?;
         let key = PrivateKey::parse(key.expose_secret()).map_err(OktaError::from)?;
         Ok(okta::Settings {
@@ -391,8 +416,9 @@ impl Resolver {
                 spec::Dpop::Disabled => okta::Dpop::Disabled,
             },
             budget_percent: u8::try_from(okta.budget_percent).unwrap_or(100),
-            ca_bundle: self.defaults.okta_ca.clone(),
+            ca_bundle: bundle::joined([self.defaults.okta_ca.as_deref(), bundle]),
             scopes,
+            patience: Patience::default().within(spec.interval.into()),
             ..okta::Settings::new(org_url, okta.client_id.clone(), key)
         })
     }

@@ -198,7 +198,8 @@ fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
     next.pending_plan.clone_from(&report.pending);
     next.memory = Some(report.memory.clone());
     if let Some(organisation) = &report.organisation {
-        let pinned = next.okta.take().map(|okta| okta.org_id).filter(|id| !id.is_empty());
+        let former = next.okta.take().unwrap_or_default();
+        let pinned = Some(former.org_id).filter(|id| !id.is_empty());
         let app = organisation.app.clone().unwrap_or_default();
         next.okta = Some(OktaStatus {
             // First seen, kept for ever: another organisation behind the same URL must not become ours by one failed pass.
@@ -207,6 +208,8 @@ fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
             app_label: app.label,
             scopes: organisation.scopes.clone(),
             dpop: organisation.dpop,
+            clock_skew_seconds: former.clock_skew_seconds,
+            budget: former.budget,
         });
     }
     if let Some(cluster) = &report.cluster {

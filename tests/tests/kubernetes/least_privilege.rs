@@ -57,6 +57,11 @@ async fn a_full_life(ground: &Ground) {
     ground.until_reason("acme", "IdentityUnreadable").await;
     ground.put_secret("key", "no key at all").await;
     ground.until_reason("acme", "KeyUnreadable").await;
+    // A bundle of certificate authorities is watched and read.
+    let mut spec = refers_to("key", "identity");
+    spec["okta"]["caBundleRef"] = json!({ "name": "ca" });
+    ground.put("acme", &spec).await;
+    ground.until_reason("acme", "CaBundleMissing").await;
     // Somebody else writes between the operator's look and its write, so it reads the version again.
     another_writer_comes_between(ground).await;
     // Deleted, with its finalizer.

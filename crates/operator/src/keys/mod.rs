@@ -264,7 +264,7 @@ impl Look<'_> {
         let Some(held) = self.held.iter().find(|held| held.key.kid == kid) else { return false };
         let subject = subject(self.object, self.previous);
         let answer = tokio::select! {
-            answer = self.context.resolver.prove(&subject, &held.private) => answer,
+            answer = self.context.resolver.prove(&subject, &held.private, &self.context.secrets) => answer,
             () = self.context.stop.cancelled() => return false,
         };
         let name = self.object.name_any();

@@ -1,3 +1,4 @@
+use api::spec::{BundleKind, BundleRef};
 use okta::key::KeyKind;
 use rstest::rstest;
 
@@ -88,15 +89,38 @@ async fn prints_change_with_the_content_and_nothing_else() {
 
 #[tokio::test]
 async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
-    let (resolver, mut spec, secrets) = (resolver(), complete(), secrets());
-    let key = resolver.read(&subject(&spec), &secrets).await.unwrap().key;
-    let first = resolver.okta(&subject(&spec), &key, None).unwrap();
+    let (resolver, mut spec, mut secrets) = (resolver(), complete(), secrets());
+    let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
+    let first = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), None).unwrap();
     spec.users.roles.push("okta-more".into());
-    let second = resolver.okta(&subject(&spec), &key, Some(&first)).unwrap();
+    let second = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&first.client, &second.client), "roles are no business of Okta's client");
     spec.okta.budget_percent = 50;
-    let third = resolver.okta(&subject(&spec), &key, Some(&second)).unwrap();
+    let third = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), Some(&second)).unwrap();
     assert!(!Arc::ptr_eq(&second.client, &third.client));
+
+    // Another bundle under the same name is another client as well; one without a certificate is none.
+    spec.okta.ca_bundle_ref = Some(BundleRef { kind: BundleKind::ConfigMap, name: "ca".into(), key: "ca.crt".into() });
+    let ca = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert.pem().into_bytes();
+    let mut clients = Vec::new();
+    for bundle in [ca("a"), ca("b")] {
+        secrets.insert_config("home", "ca", "ca.crt", bundle);
+        let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
+        clients
+            .push(resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last()).unwrap());
+        let again =
+            resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last()).unwrap();
+        assert!(Arc::ptr_eq(&again.client, &clients.last().unwrap().client));
+    }
+    assert!(!Arc::ptr_eq(&clients[0].client, &clients[1].client));
+    secrets.insert_config("home", "ca", "ca.crt", b"no certificate".to_vec());
+    let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
+    let failure = resolver
+        .okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last())
+        .map(drop)
+        .unwrap_err();
+    assert_eq!((failure.side, failure.reason), (Side::Okta, "CaBundleInvalid"), "{failure:?}");
+    assert!(failure.remedy.contains("spec.okta.caBundleRef"), "{}", failure.remedy);
 }
 
 #[test]
