@@ -32,3 +32,18 @@ pub fn recorded() -> Option<PathBuf> {
     eprintln!("skipped: {} is not there", folder.display());
     None
 }
+
+/// `${XDG_CACHE_HOME:-~/.cache}/okta-user-sync`; a relative path there is to be ignored.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("okta-user-sync"))
+}
+
+/// Nothing, and a word on why a test cannot be run here.
+#[must_use]
+pub fn skip<T>(why: &str) -> Option<T> {
+    eprintln!("skipped: {why}");
+    None
+}

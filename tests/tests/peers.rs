@@ -20,7 +20,7 @@ use okta_sim::{DpopMode, OktaSim};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use suites::Stage;
+use suites::{Stage, cache, skip};
 use teleport_sim::TeleportSim;
 use testkit::guardian::Guardian;
 
@@ -330,18 +330,6 @@ impl Peers {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (done.status.success(), text(done.stdout), text(done.stderr))
     }
-}
-
-fn skip<T>(why: &str) -> Option<T> {
-    eprintln!("skipped: {why}");
-    None
-}
-
-/// `${XDG_CACHE_HOME:-~/.cache}/okta-user-sync`; a relative path there is to be ignored.
-fn cache() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(base.join("okta-user-sync"))
 }
 
 /// The folder with both commands. Of several processes one builds and the others wait; the folder appears whole or not
