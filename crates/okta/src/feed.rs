@@ -245,7 +245,7 @@ fn filter(watches: &[Watch]) -> String {
 pub(crate) fn news_of(answer: &[u8], watch: &Watch) -> Option<News> {
     let events: Vec<LogEvent> = serde_json::from_slice(answer).ok()?;
     let events: Vec<Event> = events.into_iter().map(LogEvent::checked).collect::<Result<_, _>>().ok()?;
-    Some(News::of(&events, watch))
+    Some(news(&events, watch))
 }
 
 /// The engine speaks of failures; what this module may refuse by itself is one as well.

@@ -3,10 +3,11 @@
 //! Each takes any bytes, and stops the process if something is broken that has to hold for all of them.
 #![allow(clippy::missing_panics_doc, reason = "to stop the process is how a fuzz target tells what it found")]
 
+use engine::feed::Watch;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    feed::{self, Watch},
+    feed,
     http::Target,
     key::PrivateKey,
     link::{self, Links},
@@ -55,5 +56,5 @@ pub fn log_events(data: &[u8]) {
     let watch = Watch { app: Some("0oa1".to_owned()), groups: true };
     let Some(news) = feed::news_of(data, &watch) else { return };
     let mut seen = std::collections::HashSet::new();
-    assert!(news.changes.iter().all(|change| seen.insert(&change.person)), "a person comes twice");
+    assert!(news.hints.iter().all(|hint| seen.insert(&hint.person)), "a person comes twice");
 }

@@ -13,9 +13,10 @@ use common::{app, org, read, settings};
 use engine::{
     directory::{Directory, PeopleSource, Standing},
     failure::Failure,
+    feed::{Cursor, Feed as _, Watch},
 };
 use jiff::Timestamp;
-use okta::{Governor, LogFeed, OktaClient, Patience, Scope, Watch};
+use okta::{Governor, OktaClient, Patience, Scope};
 use okta_sim::{KeyKind, OktaSim, Options};
 use serde_json::{Value, json};
 
@@ -147,9 +148,9 @@ impl Scene {
                 Err(failure) => Outcome::of(&failure),
             },
             Call::Log => {
-                let mut feed = LogFeed::since(Timestamp::now() - jiff::SignedDuration::from_mins(1));
+                let mut cursor = Cursor::since(Timestamp::now() - jiff::SignedDuration::from_mins(1));
                 let watch = Watch { app: Some(self.sim.ready().app_id), groups: true };
-                match okta.news(&mut feed, &watch).await {
+                match okta.news(&mut cursor, &[watch]).await {
                     // Whoever is named is asked for by id, and a full pass reads everybody: both are right.
                     Ok(_) => Outcome::Complete,
                     Err(failure) => Outcome::of(&failure),
