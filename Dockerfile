@@ -18,6 +18,7 @@ COPY tests tests
 COPY crds crds
 COPY charts charts
 COPY examples examples
+COPY benches benches
 # The same bytes from the same commit, whoever builds: no paths of this machine, no time but the commit's, one unit.
 ARG SOURCE_DATE_EPOCH=0
 ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \

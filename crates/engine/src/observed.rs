@@ -120,6 +120,12 @@ impl Observed {
         self.locked_by_others.get(user).map(String::as_str)
     }
 
+    /// How many users there are, whosever they are.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.users.len()
+    }
+
     /// The user of that name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<&Row> {

@@ -1,0 +1,82 @@
+//! Ours: the same answers through the clients, with all that they promise.
+
+use std::fs;
+
+use engine::{
+    cluster::Cluster as _,
+    directory::{Directory as _, PeopleSource},
+    failure::Failure,
+    observed::Observed,
+    policy::Policy,
+    role::Ceiling,
+    roster::Roster,
+};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use okta::{Governor, OktaClient, OrgUrl, key::PrivateKey};
+use serde_json::json;
+use teleport::{Identity, TeleportClient};
+
+use crate::{
+    error::BenchError,
+    measure::Done,
+    stage::{OktaPlace, TeleportPlace},
+};
+
+fn failed(what: &str) -> impl Fn(Failure) -> BenchError + '_ {
+    move |failure| BenchError::process(what, &failure)
+}
+
+/// The organisation, the app and everybody in it, as a pass reads them: whole, streamed, proved complete.
+pub async fn people(place: &OktaPlace) -> Result<Done, BenchError> {
+    let what = "reading people";
+    let key = fs::read(&place.private_key_file).map_err(BenchError::system("the private key"))?;
+    let key = PrivateKey::parse(&key).map_err(|error| BenchError::unreadable("the private key", &error))?;
+    let org_url = OrgUrl::parse(&place.org_url).map_err(|error| BenchError::unreadable("the org URL", &error))?;
+    let settings = okta::Settings {
+        ca_bundle: Some(fs::read(&place.ca_file).map_err(BenchError::system("the CA"))?),
+        scopes: vec![okta::Scope::Apps, okta::Scope::Users],
+        ..okta::Settings::new(org_url, place.client_id.clone(), key)
+    };
+    let client = OktaClient::new(settings, Governor::new()).map_err(|error| BenchError::process(what, &error))?;
+    let source = PeopleSource::App(place.app_id.clone());
+    client.organisation(&source).await.map_err(failed(what))?;
+    let mut seen = 0;
+    let mut complete = false;
+    let mut pages = client.people(&source);
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(failed(what))?;
+        complete = page.last;
+        seen += page.items.len() as u64;
+    }
+    drop(pages);
+    if !complete {
+        return Err(BenchError::process(what, "the list ended before its last page"));
+    }
+    Ok(Done { seen, calls: client.calls() })
+}
+
+/// Every user and lock, digested as a pass does.
+pub async fn users(place: &TeleportPlace) -> Result<Done, BenchError> {
+    let what = "listing users";
+    let identity = fs::read_to_string(&place.identity_file).map_err(BenchError::system("the identity"))?;
+    let identity = Identity::parse(&identity).map_err(|error| BenchError::unreadable("the identity", &error))?;
+    let client = TeleportClient::connect(teleport::Settings::new(place.auth_address.clone(), identity))
+        .map_err(|error| BenchError::process(what, &error))?;
+    let policy = policy()?;
+    let facts = client.prove_identity().await.map_err(failed(what))?;
+    let roster = Roster::default();
+    let observed = Observed::read(&client, &facts, &policy, &roster, Timestamp::now()).await.map_err(failed(what))?;
+    let calls = client.calls().iter().map(|call| call.count).sum();
+    Ok(Done { seen: observed.known() as u64, calls })
+}
+
+fn policy() -> Result<Policy, BenchError> {
+    let spec = json!({
+        "okta": { "orgURL": "https://acme.okta.com", "clientID": "0oa1api2services3app" },
+        "scope": { "appID": "0oa9saml8app7telepor" }
+    });
+    let spec = serde_json::from_value(spec).map_err(|error| BenchError::unreadable("the specification", &error))?;
+    let ceiling = Ceiling::new(&["okta-requester".to_owned()]).map_err(failed("the ceiling"))?;
+    Policy::new("bench/bench", &spec, &ceiling, Vec::new()).map_err(failed("the policy"))
+}
