@@ -82,7 +82,7 @@ type Mistake = (&'static str, fn(&mut Case), &'static str, &'static str);
 
 const MISTAKES: &[Mistake] = &[
     ("no Okta", |c| fault(c, "*", &json!({"html": {"status": 200}})), REACHABLE, "own address"),
-    ("an authority that is not trusted", |c| c.settings.ca_bundle = None, REACHABLE, "CA bundle"),
+    ("an authority that is not trusted", |c| c.settings.ca_bundle = None, REACHABLE, "caBundleRef"),
     ("nobody listens", |c| c.settings.org_url = OrgUrl::parse("https://127.0.0.1:1").unwrap(), REACHABLE, "port 443"),
     ("another organisation", |c| c.pinned.push_str("00oAnother"), ORGANISATION, "orgURL"),
     (
