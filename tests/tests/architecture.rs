@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// Every arrow that may be there, outside dev-dependencies.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("engine", &["api"]),
     ("okta", &["engine"]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("okta-sim", &[]),
     ("teleport-sim", &["teleport-proto"]),
     ("testkit", &[]),
+    ("bench", &["engine", "okta", "teleport", "teleport-proto"]),
     ("suites", &["api", "engine", "okta", "teleport", "operator", "okta-sim", "teleport-sim", "testkit"]),
 ];
 
