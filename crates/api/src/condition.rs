@@ -23,8 +23,11 @@ pub const DRIFT_SEEN: &str = "DriftSeen";
 /// Something is not an error but worth knowing. There only while True.
 pub const WARNING: &str = "Warning";
 
+/// The definition is older than the operator, so part of the status is not recorded. There only while True.
+pub const DEFINITION_OUTDATED: &str = "DefinitionOutdated";
+
 /// Every type, with what True means.
-pub const TYPES: [(&str, &str); 8] = [
+pub const TYPES: [(&str, &str); 9] = [
     (READY, "the last pass did all that could be done"),
     (RECONCILING, "work goes on, or a failure is tried again by itself; there only while True"),
     (STALLED, "a person has to mend something; there only while True"),
@@ -33,6 +36,10 @@ pub const TYPES: [(&str, &str); 8] = [
     (REMOVALS_HELD, "removals wait for approval, see pendingPlan; there only while True"),
     (DRIFT_SEEN, "the last pass put users right that somebody else had rewritten; there only while True"),
     (WARNING, "something is not an error but worth knowing; there only while True"),
+    (
+        DEFINITION_OUTDATED,
+        "the definition is older than the operator; part of the status is lost; there only while True",
+    ),
 ];
 
 /// Longest message of a condition, in bytes (the API allows 32 768; a person reads less).

@@ -45,6 +45,7 @@ pub const GROUPS: &[Group] = &[
             reason("BrakeApplied", "removals wait for approval of exactly this plan"),
             reason("RewrittenByOthers", "users had been rewritten by somebody else, and were put right"),
             reason("WorthKnowing", "nothing is wrong, but something is worth knowing"),
+            reason("FieldsNotDeclared", "the installed definition does not know some fields of the status"),
             reason("LeadershipLost", "the process lost its lease within the pass; its successor goes on"),
         ],
     },

@@ -15,7 +15,7 @@ pub const MAX_SAMPLE: usize = 20;
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OktaUserSyncStatus {
-    /// Ready, Reconciling, Stalled, OktaReady, TeleportReady, RemovalsHeld, DriftSeen, Warning.
+    /// Ready, Reconciling, Stalled, OktaReady, TeleportReady, RemovalsHeld, DriftSeen, Warning, DefinitionOutdated.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 

@@ -16,6 +16,10 @@ fn chart() -> &'static str {
     "charts/okta-user-sync"
 }
 
+fn condition<'a>(resource: &'a Value, type_: &str) -> Option<&'a Value> {
+    resource["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn installed_upgraded_and_uninstalled_it_keeps_people_in_sync() {
     let cluster = Cluster::start(12).await;
@@ -28,6 +32,12 @@ async fn installed_upgraded_and_uninstalled_it_keeps_people_in_sync() {
     cluster.wait_until_ready();
     let synced = cluster.resource().await;
     assert_eq!(synced["status"]["users"]["synced"], 12, "{:#}", synced["status"]);
+    // The program is newer than the definition of the previous chart: what that does not know is named, the rest is kept,
+    // above all what the brake must not forget.
+    let outdated = condition(&synced, "DefinitionOutdated").expect("it says so");
+    assert!(outdated["message"].as_str().unwrap().contains("status.fastPath"), "{outdated:#}");
+    assert!(synced["status"]["fastPath"].is_null(), "{:#}", synced["status"]);
+    assert_eq!(synced["status"]["memory"]["people"], 12, "{:#}", synced["status"]);
     let table = cluster.run("kubectl", &["get", "ous", "--all-namespaces"]);
     assert!(table.lines().any(|line| line.contains(RESOURCE) && line.contains("True")), "{table}");
 
@@ -45,6 +55,8 @@ async fn installed_upgraded_and_uninstalled_it_keeps_people_in_sync() {
     let upgraded = cluster.pass("after-upgrade").await;
     assert_eq!(upgraded["metadata"]["uid"], synced["metadata"]["uid"]);
     assert_eq!(cluster.writes().await, writes, "nothing changed, so nothing is written");
+    assert_eq!(condition(&upgraded, "DefinitionOutdated"), None, "{:#}", upgraded["status"]);
+    assert!(upgraded["status"]["fastPath"].is_object(), "{:#}", upgraded["status"]);
 
     // With a resource from the values, which needs the definition to be there.
     let mut spec = upgraded["spec"].clone();

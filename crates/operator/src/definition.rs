@@ -1,4 +1,4 @@
-//! Waiting for the custom resource definition.
+//! Waiting for the custom resource definition, and what it declares.
 //!
 //! An operator that is installed before its CRD (or while it is being replaced) waits, and says so in `/readyz` and in
 //! a metric. Discovery is used, because every authenticated client may ask it.
@@ -9,6 +9,10 @@ use kube::{Client, Resource as _};
 use tracing::{info, warn};
 
 use crate::{http::Readiness, kubernetes::within_limit, metrics::Metrics};
+
+mod declared;
+
+pub(crate) use declared::Declared;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use crate::{
     events::News,
     kubernetes::ApiError,
     pace,
-    reconcile::Context,
+    reconcile::{self, Context},
     records::Record,
     status,
 };
@@ -113,10 +113,10 @@ async fn try_again(
     warn!(namespace = object.namespace(), name = object.name_any(), "{why}");
     let generation = object.metadata.generation.unwrap_or_default();
     let next = status::leaving(&previous, generation, Timestamp::now(), &why);
-    if let Some(next) = &next {
-        context.store.write_status(object, next).await?;
+    match next {
+        Some(next) => drop(reconcile::write(context, object, record, &previous, next).await?),
+        None => record.status = Some(previous),
     }
-    record.status = Some(next.unwrap_or(previous));
     let wait = context.backoff.after(record.failures, left.max(Duration::from_secs(1)));
     Ok(Action::requeue(pace::jittered(wait, &format!("{:?}/{}", object.uid(), record.failures))))
 }

@@ -18,6 +18,9 @@ pub enum ApiError {
     /// It refused, or could not be reached.
     #[error("Kubernetes API: {0}")]
     Refused(#[from] kube::Error),
+    /// Another process has written the status since the one that a new one was made from.
+    #[error("another operator has written the status meanwhile; what it says is read first")]
+    Overtaken,
 }
 
 impl ApiError {
@@ -30,7 +33,20 @@ impl ApiError {
     /// Whether somebody else wrote the object first, which is no error but a reason to look again.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        self.is_overtaken() || self.code() == Some(409)
+    }
+
+    /// Whether a status was not written because it was made from one that is not the newest.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Overtaken)
+    }
+
+    /// Whether the definition does not declare a field of what was written. Server-side apply answers so with a plain 500
+    /// and these words (structured-merge-diff).
+    #[must_use]
+    pub fn is_undeclared(&self) -> bool {
+        matches!(self, Self::Refused(kube::Error::Api(status)) if status.message.contains("field not declared in schema"))
     }
 
     fn code(&self) -> Option<u16> {

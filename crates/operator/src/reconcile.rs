@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{OktaUserSync, OktaUserSyncStatus, names};
+use api::{OktaUserSync, OktaUserSyncStatus, condition, names};
 use jiff::Timestamp;
 use kube::{
     ResourceExt as _,
@@ -13,7 +13,7 @@ use kube::{
     },
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     attempt::{attempt, resource, resume, subject},
@@ -137,18 +137,18 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
     if object.metadata.deletion_timestamp.is_some() {
         context.fast_path.close(&uid).await;
         return if object.finalizers().iter().any(|name| name == names::FINALIZER) {
-            finalizer::end(context, object, previous, record).await
+            Box::pin(finalizer::end(context, object, previous, record)).await
         } else {
             Ok(Action::await_change())
         };
     }
     if record.unwritten {
-        context.store.write_status(object, &previous).await?;
-        record.unwritten = false;
+        write(context, object, record, &shown(), previous).await?;
     }
+    let previous = record.status.clone().unwrap_or_else(shown);
     context.metrics.status(&resource(object), &previous);
     context.metrics.spec(&resource(object), &object.spec);
-    let generation = object.metadata.generation.unwrap_or_default();
+    let generation = generation(object);
     if object.spec.suspend {
         context.fast_path.close(&uid).await;
         if let Some(mut next) = status::suspended(&previous, generation, Timestamp::now()) {
@@ -178,9 +178,8 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         if previous.observed_generation != Some(generation)
             && let Some(next) = status::begun(&previous, generation, Timestamp::now())
         {
-            object.metadata.resource_version = context.store.write_status(object, &next).await?;
-            record.status = Some(next.clone());
-            previous = next;
+            object.metadata.resource_version = write(context, object, record, &previous, next).await?;
+            previous = record.status.clone().unwrap_or(previous);
         }
     }
     let mut why = why;
@@ -189,10 +188,10 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
             // What the last pass lacked is there.
             why = why.or(Some(Trigger::Secret));
         }
-        if let Some(version) = publish(context, object, record, &previous, next.clone()).await? {
+        if let Some(version) = publish(context, object, record, &previous, next).await? {
             object.metadata.resource_version = Some(version);
         }
-        previous = next;
+        previous = record.status.clone().unwrap_or(previous);
     }
     let Some(why) = why else {
         debug!(name = object.name_any(), "not due");
@@ -207,8 +206,7 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
     Ok(wait)
 }
 
-/// The one status write, and what it tells. The new status counts from now on, written or not: it remembers removals
-/// that have happened (P5). Answers the version after the write, for the next one.
+/// The one status write of a pass, and what it tells. Answers the version after the write, for the next one.
 async fn publish(
     context: &Arc<Context>,
     object: &OktaUserSync,
@@ -216,19 +214,65 @@ async fn publish(
     previous: &OktaUserSyncStatus,
     next: OktaUserSyncStatus,
 ) -> Result<Option<String>, ApiError> {
-    record.status = Some(next.clone());
-    record.unwritten = true;
     context.metrics.status(&resource(object), &next);
-    let version = match context.store.write_status(object, &next).await {
+    let told = news(previous, &next);
+    let version = match write(context, object, record, previous, next).await {
         // The resource is gone, or another of the same name is there.
         Err(error) if error.is_not_found() => None,
         other => other?,
     };
-    record.unwritten = false;
     let mut all = std::mem::take(&mut record.news);
-    all.extend(news(previous, &next));
+    all.extend(told);
     context.announcer.tell(object, all).await;
     Ok(version)
+}
+
+/// Writes the status `next`, made from `previous`. It counts from now on, written or not: it remembers removals that have
+/// happened (P5). But where another operator has written, that status is what the next pass begins with; our removals are
+/// in the ledger.
+///
+/// Answers the version after the write, for the next one.
+pub(crate) async fn write(
+    context: &Context,
+    object: &OktaUserSync,
+    record: &mut Record,
+    previous: &OktaUserSyncStatus,
+    next: OktaUserSyncStatus,
+) -> Result<Option<String>, ApiError> {
+    record.unwritten = true;
+    let next = record.status.insert(next);
+    match context.store.write_status(object, previous, next).await {
+        Ok(written) => {
+            warn_of_definition(object, previous, &written.status);
+            *next = written.status;
+            record.unwritten = false;
+            Ok(written.version)
+        }
+        Err(error) => {
+            if error.is_overtaken() {
+                record.status = None;
+                record.unwritten = false;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// One line when part of the status begins to be lost, or is kept again.
+fn warn_of_definition(object: &OktaUserSync, previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) {
+    let said = |status: &OktaUserSyncStatus| {
+        condition::find(&status.conditions, condition::DEFINITION_OUTDATED).map(|outdated| outdated.message.clone())
+    };
+    let (namespace, name) = (object.namespace(), object.name_any());
+    match (said(previous), said(next)) {
+        (before, Some(now)) if before.as_ref() != Some(&now) => warn!(namespace, name, "{now}"),
+        (Some(_), None) => info!(namespace, name, "the installed definition knows every field of the status"),
+        _ => {}
+    }
+}
+
+fn generation(object: &OktaUserSync) -> i64 {
+    object.metadata.generation.unwrap_or_default()
 }
 
 /// Whether what a Secret holds is another than at the last pass of this process. Asked only when one was written.

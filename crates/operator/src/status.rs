@@ -180,6 +180,29 @@ pub fn leaving(
     (next != *previous).then_some(next)
 }
 
+/// The status that says what of `status` the definition has no place for; `None` when it says so already.
+#[must_use]
+pub fn declared(
+    status: &OktaUserSyncStatus,
+    left_out: &[String],
+    generation: i64,
+    now: Timestamp,
+) -> Option<OktaUserSyncStatus> {
+    let mut next = status.clone();
+    let mut conditions = Writer::new(&mut next.conditions, generation, now);
+    if left_out.is_empty() {
+        conditions.clear(condition::DEFINITION_OUTDATED);
+    } else {
+        let message = format!(
+            "the installed definition is older than the operator and does not know {}: this is not recorded, and a restart \
+             of the operator forgets it. To do: apply the definition of this version (the chart's files/crd.yaml)",
+            left_out.join(", ")
+        );
+        conditions.set(condition::DEFINITION_OUTDATED, "True", "FieldsNotDeclared", &message);
+    }
+    (next != *status).then_some(next)
+}
+
 /// Everything of a report that is not a condition.
 fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
     if let Some(run) = &mut next.last_run {

@@ -4,19 +4,33 @@ use api::{
     OktaUserSync, OktaUserSyncStatus, names,
     status::{FastPathStatus, RemovalTally},
 };
+use jiff::Timestamp;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
-use crate::kubernetes::{ApiError, within_limit};
+use crate::{
+    definition::Declared,
+    kubernetes::{ApiError, within_limit},
+    status::declared,
+};
 
 /// Field manager of what the fast path writes.
 const FAST_PATH_MANAGER: &str = "okta-user-sync-fast-path";
 
 /// How often a write that met another writer is made anew.
 const TRIES: usize = 4;
+
+/// A status that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The version after it, for the next one.
+    pub version: Option<String>,
+    /// The whole of it, with a word (`DefinitionOutdated`) about what the served definition has no place for.
+    pub status: OktaUserSyncStatus,
+}
 
 /// Writes resources.
 #[derive(Clone)]
@@ -35,29 +49,42 @@ impl Store {
         Api::namespaced(self.client.clone(), object.namespace().as_deref().unwrap_or_default())
     }
 
-    /// Writes the whole status by server-side apply.
+    /// Writes the whole status, made from the status `from`, by server-side apply.
     ///
     /// The version goes with it: not because anybody else writes our part, but because nothing else keeps a resource that
     /// was made anew under the same name from getting the status (and with it the memory) of the former one. Where the
-    /// version is an older one, it is read anew and the uid compared.
+    /// version is an older one, it is read anew, and written on if it is the same resource and its last pass is still the
+    /// one that `from` knows. Else another process has been there, whose word is not overwritten by one that does not
+    /// know it (P8).
     ///
-    /// Answers the version after the write, for the next one.
+    /// Under a definition that is older than this program only what that declares is written, and the condition
+    /// `DefinitionOutdated` says what else there was.
     ///
     /// # Errors
-    /// The API server refused or did not answer; a conflict if the resource is another by now.
+    /// The API server refused or did not answer; a conflict if the resource is another by now, or
+    /// [`ApiError::Overtaken`].
     pub async fn write_status(
         &self,
         object: &OktaUserSync,
+        from: &OktaUserSyncStatus,
         status: &OktaUserSyncStatus,
-    ) -> Result<Option<String>, ApiError> {
-        self.apply_status(object, names::FIELD_MANAGER, &json!(status)).await
+    ) -> Result<Written, ApiError> {
+        let overtaken = |now: &OktaUserSyncStatus| told(now) != told(from);
+        let (generation, now) = (object.metadata.generation.unwrap_or_default(), Timestamp::now());
+        let mut fitted = status.clone();
+        let fit = |left_out: &[String]| {
+            fitted = declared(status, left_out, generation, now).unwrap_or_else(|| status.clone());
+            json!(fitted)
+        };
+        let version = self.apply_status(object, names::FIELD_MANAGER, fit, overtaken).await?;
+        Ok(Written { version, status: fitted })
     }
 
     /// Writes what the fast path has to say between full passes, and the removals that it has made (P5), as a field
     /// manager of its own: so it neither needs nor touches the rest of the status.
     ///
     /// # Errors
-    /// As [`Store::write_status`].
+    /// The API server refused or did not answer; a conflict if the resource is another by now.
     pub async fn write_fast_path(
         &self,
         object: &OktaUserSync,
@@ -68,18 +95,21 @@ impl Store {
         if !removals.is_empty() {
             status["memory"] = json!({ "removals": removals });
         }
-        self.apply_status(object, FAST_PATH_MANAGER, &status).await
+        self.apply_status(object, FAST_PATH_MANAGER, |_| status.clone(), |_| false).await
     }
 
+    /// Writes what `fit` answers, given what the definition does not declare: at first nothing.
     async fn apply_status(
         &self,
         object: &OktaUserSync,
         manager: &str,
-        status: &Value,
+        mut fit: impl FnMut(&[String]) -> Value,
+        overtaken: impl Fn(&OktaUserSyncStatus) -> bool,
     ) -> Result<Option<String>, ApiError> {
         let (api, name) = (self.api(object), object.name_any());
         let params = PatchParams::apply(manager).force();
         let mut version = object.resource_version();
+        let mut status = fit(&[]);
         let mut tries = 0;
         loop {
             let body = json!({
@@ -89,15 +119,28 @@ impl Store {
                 "status": status,
             });
             let refused = match within_limit(api.patch_status(&name, &params, &Patch::Apply(body))).await {
-                Err(error) if error.is_conflict() && tries < TRIES => error,
-                other => return other.map(|written| written.resource_version()),
+                Err(error) if (error.is_conflict() || error.is_undeclared()) && tries < TRIES => error,
+                other => return Ok(other?.resource_version()),
             };
             tries += 1;
-            let now = within_limit(api.get_metadata(&name)).await?.metadata;
-            if now.uid != object.metadata.uid {
+            if refused.is_undeclared() {
+                let definition = Declared::read(&self.client).await?;
+                let left_out = definition.keep(&mut status);
+                if left_out.is_empty() {
+                    return Err(refused);
+                }
+                status = fit(&left_out);
+                definition.keep(&mut status);
+                continue;
+            }
+            let now = within_limit(api.get(&name)).await?;
+            if now.metadata.uid != object.metadata.uid {
                 return Err(refused);
             }
-            version = now.resource_version;
+            if overtaken(&now.status.unwrap_or_default()) {
+                return Err(ApiError::Overtaken);
+            }
+            version = now.metadata.resource_version;
         }
     }
 
@@ -161,4 +204,12 @@ impl Store {
             }
         }
     }
+}
+
+/// What a status tells that every write of a pass changes, so that two of them can be told apart. Not the fast path's
+/// part, which is written beside it by the same process.
+fn told(status: &OktaUserSyncStatus) -> Value {
+    let mut conditions: Vec<_> = status.conditions.iter().collect();
+    conditions.sort_by(|one, other| one.type_.cmp(&other.type_));
+    json!([status.observed_generation, status.last_run, conditions])
 }

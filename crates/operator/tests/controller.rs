@@ -6,7 +6,10 @@ mod support;
 
 use std::time::Duration;
 
-use engine::role::Ceiling;
+use engine::{
+    failure::{Class, Failure, Side},
+    role::Ceiling,
+};
 use k8s_openapi::{
     ByteString,
     api::{coordination::v1::Lease, core::v1::Secret, events::v1::Event},
@@ -325,7 +328,7 @@ async fn a_status_is_never_given_to_a_resource_made_anew() {
     let config = operator::kubernetes::tuned(world.operator_config().await);
     let store = operator::store::Store::new(kube::Client::try_from(config).unwrap());
     let status = api::OktaUserSyncStatus { observed_generation: Some(1), ..api::OktaUserSyncStatus::default() };
-    store.write_status(&old, &status).await.expect_err("the uid differs");
+    store.write_status(&old, &old.status.clone().unwrap_or_default(), &status).await.expect_err("the uid differs");
     if let Err(error) = store.add_finalizer(&old).await {
         assert!(!error.is_not_found(), "{error}");
     }
@@ -334,6 +337,32 @@ async fn a_status_is_never_given_to_a_resource_made_anew() {
         now["status"] == json!({ "observedGeneration": -1 }) && now["metadata"].get("finalizers").is_none(),
         "{now:#}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p08_a_status_is_not_written_over_one_that_its_writer_has_not_seen() {
+    let world = world("overtaken").await;
+    world.create("acme", least()).await.unwrap();
+    let before = world.resources().get("acme").await.unwrap();
+    let config = operator::kubernetes::tuned(world.operator_config().await);
+    let [ours, theirs] = [(); 2].map(|()| operator::store::Store::new(kube::Client::try_from(config.clone()).unwrap()));
+    let from = before.status.clone().unwrap_or_default();
+    let now = jiff::Timestamp::now();
+    let begun = operator::status::begun(&from, 1, now).unwrap();
+
+    theirs.write_status(&before, &from, &begun).await.unwrap();
+    let refused = ours.write_status(&before, &from, &begun).await.expect_err("it has not seen the other's word");
+    assert!(refused.is_overtaken() && refused.is_conflict(), "{refused}");
+
+    // An annotation or the fast path may come between: the last word is still the one that ours was made from.
+    world.patch("acme", json!({ "metadata": { "annotations": { "example.com/note": "hello" } } })).await.unwrap();
+    theirs.write_fast_path(&before, &api::status::FastPathStatus::default(), &[]).await.unwrap();
+    let failure = Failure::new(Side::Okta, Class::Configuration, "CaBundleInvalid", "no certificate", "give one");
+    let moment = operator::status::Moment { generation: 1, started: now, now, next_run: now, token: None, id: "1" };
+    let ended = operator::status::ended(&begun, operator::status::Ending::Refused(&failure), moment);
+    ours.write_status(&before, &begun, &ended).await.unwrap();
+    let shown = world.get("acme").await;
+    assert_eq!(shown["status"]["lastRun"]["id"], "1", "{shown:#}");
 }
 
 fn election(namespace: &str) -> LeaderElection {

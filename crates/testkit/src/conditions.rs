@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// Conditions that are there only while they are True.
-const ONLY_WHILE_TRUE: [&str; 4] = ["Reconciling", "Stalled", "RemovalsHeld", "Warning"];
+const ONLY_WHILE_TRUE: [&str; 6] =
+    ["Reconciling", "Stalled", "RemovalsHeld", "DriftSeen", "Warning", "DefinitionOutdated"];
 
 /// Conditions that contradict `Ready=True`.
 const CONTRADICT_READY: [&str; 2] = ["Reconciling", "Stalled"];
