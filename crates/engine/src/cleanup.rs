@@ -98,8 +98,7 @@ pub async fn cleanup<C: Cluster>(
 fn removals(observed: &Observed, policy: &Policy) -> Vec<Removal> {
     let mut removals: Vec<Removal> = observed
         .ours()
-        .flat_map(|(okta_id, names)| names.iter().map(move |name| (okta_id, name)))
-        .filter(|(_, name)| !policy.exclude.is_match(name.as_ref()))
+        .filter(|(_, name)| !policy.exclude.is_match(name))
         .map(|(okta_id, name)| Removal {
             okta_id: okta_id.to_owned(),
             name: name.to_string(),

@@ -87,7 +87,7 @@ impl Pass<'_> {
     }
 
     fn rule(&self, okta_id: Option<&str>, people: &People) -> String {
-        match okta_id.and_then(|id| people.get(id)).map(|entry| &entry.judgement) {
+        match okta_id.and_then(|id| people.get(id)).map(|entry| entry.judgement) {
             Some(Judgement::Member { suspended: false }) => "belongs".into(),
             Some(Judgement::Member { suspended: true }) => {
                 format!("belongs, but is suspended in Okta; users.suspended is {:?}", self.policy.suspended)
@@ -147,11 +147,11 @@ impl Pass<'_> {
 
 /// The Okta id behind `who`.
 fn find(who: &str, people: &People, observed: &Observed, plan: &Plan) -> Option<String> {
-    if people.get(who).is_some() || !observed.accounts(who).is_empty() {
+    if people.get(who).is_some() || observed.accounts(who).next().is_some() {
         return Some(who.to_owned());
     }
-    let owner = observed.user(who).and_then(|row| match &row.ownership {
-        ownership::Ownership::Ours { okta_id } => Some(okta_id.clone()),
+    let owner = observed.user(who).and_then(|row| match row.ownership {
+        ownership::Ownership::Ours { okta_id } => Some(okta_id),
         _ => None,
     });
     let by_name = || people.iter().find(|(_, entry)| *entry.name == *who).map(|(id, _)| id.to_owned());
@@ -166,9 +166,7 @@ fn name_of(who: &str, okta_id: Option<&str>, people: &People, observed: &Observe
     }
     let Some(id) = okta_id else { return Some(who.to_owned()) };
     let listed = people.get(id).map(|entry| entry.name.to_string()).filter(|name| !name.is_empty());
-    listed
-        .or_else(|| observed.accounts(id).first().map(ToString::to_string))
-        .or_else(|| (who != id).then(|| who.to_owned()))
+    listed.or_else(|| observed.accounts(id).next().map(str::to_owned)).or_else(|| (who != id).then(|| who.to_owned()))
 }
 
 async fn in_okta<D: Directory>(directory: &D, source: &PeopleSource, id: &str) -> Result<Vec<String>, Failure> {

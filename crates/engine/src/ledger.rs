@@ -138,12 +138,7 @@ impl Ledger {
 
     /// All users were listed.
     pub(crate) fn listed(&self, observed: &Observed) {
-        let mut roster = Roster::default();
-        for (okta_id, accounts) in observed.ours() {
-            for name in accounts {
-                roster.also(okta_id, name);
-            }
-        }
+        let mut roster = Roster::of(observed);
         let mut state = self.state();
         state.keep_claimed(&mut roster);
         state.roster = Arc::new(roster);
@@ -202,12 +197,12 @@ impl Ledger {
 
     /// What a partial pass found of one person: the accounts that are theirs, and the name under which they go, if they
     /// belong.
-    pub(crate) fn found(&self, okta_id: &str, accounts: &[Arc<str>], name: Option<&str>) {
+    pub(crate) fn found(&self, okta_id: &str, accounts: impl Iterator<Item = impl AsRef<str>>, name: Option<&str>) {
         let mut state = self.state();
         let roster = Arc::make_mut(&mut state.roster);
         roster.forget(okta_id);
         for account in accounts {
-            roster.also(okta_id, account);
+            roster.also(okta_id, account.as_ref());
         }
         if let Some(claim) = state.claimed.get_mut(okta_id) {
             claim.found = name.map_or(Found::Nobody, |name| Found::Member(name.into()));

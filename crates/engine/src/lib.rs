@@ -43,3 +43,4 @@ pub mod roster;
 mod test_values;
 pub mod traits;
 pub mod user;
+mod words;

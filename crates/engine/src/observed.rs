@@ -16,6 +16,7 @@ use crate::{
     policy::Policy,
     roster::Roster,
     user::User,
+    words::{Index, Word, Words, row},
 };
 
 /// One user.
@@ -29,11 +30,44 @@ pub struct Row {
     pub drifted: bool,
 }
 
+/// What is kept of one user.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    name: Word,
+    owner: Owner,
+    digest: u64,
+}
+
+/// Whose a user is, in few bytes.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    /// Ours: the Okta id, and whether a login has rewritten the user.
+    Ours(Word, bool),
+    /// Somebody else's: a place in [`Observed::others`].
+    Other(u32),
+}
+
+/// Name and Okta id of an account, as an [`Observed`] names them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Account {
+    pub(crate) okta_id: Word,
+    pub(crate) name: Word,
+}
+
 /// All users and locks of the cluster.
 #[derive(Debug, Default)]
 pub struct Observed {
-    users: HashMap<Arc<str>, Row>,
-    accounts: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Names and Okta ids.
+    words: Arc<Words>,
+    lines: Vec<Line>,
+    /// Every user by name.
+    by_name: Index,
+    /// Of each person who has accounts of ours, one.
+    by_person: Index,
+    /// The further ones of those few who have several, as while a rename is under way; in the order in which they came.
+    more: HashMap<u32, Vec<u32>>,
+    /// Whose users there are that are not ours, each once.
+    others: Vec<Ownership>,
     /// Locks in force that are this resource's, by the user name that they target.
     locks: HashMap<String, Vec<Lock>>,
     /// User names that a lock of somebody else targets: SCIM, an administrator, another resource.
@@ -87,13 +121,67 @@ impl Observed {
             ownership = Ownership::Ours { okta_id: (*okta_id).to_owned() };
             drifted = true;
         }
-        let name: Arc<str> = user.name.as_str().into();
-        let mut digest = 0;
-        if let Ownership::Ours { okta_id } = &ownership {
-            digest = digest_of(user, facts.origin_mode);
-            self.accounts.entry(okta_id.as_str().into()).or_default().push(name.clone());
+        let digest = match &ownership {
+            Ownership::Ours { .. } => digest_of(user, facts.origin_mode),
+            _ => 0,
+        };
+        self.add(&user.name, ownership, digest, drifted);
+    }
+
+    fn add(&mut self, name: &str, ownership: Ownership, digest: u64, drifted: bool) {
+        // A list that changes while it is read may show a user twice; the last word counts.
+        if self.line(name).is_some() {
+            self.take_away(name);
         }
-        self.users.insert(name, Row { ownership, digest, drifted });
+        let words = Arc::make_mut(&mut self.words);
+        let at = row(self.lines.len());
+        let name = words.add(name);
+        let owner = match ownership {
+            Ownership::Ours { okta_id } => Owner::Ours(words.add(&okta_id), drifted),
+            other => Owner::Other(self.other(other)),
+        };
+        self.lines.push(Line { name, owner, digest });
+        let (words, lines) = (&self.words, &self.lines);
+        self.by_name.add(at, name_of(words, lines));
+        if let Owner::Ours(okta_id, _) = owner {
+            match self.by_person.find(words.text(okta_id), person_of(words, lines)) {
+                Some(first) => self.more.entry(first).or_default().push(at),
+                None => self.by_person.add(at, person_of(words, lines)),
+            }
+        }
+    }
+
+    /// The place of an ownership that is not ours; there are few different ones.
+    fn other(&mut self, ownership: Ownership) -> u32 {
+        let known = self.others.iter().rposition(|known| *known == ownership);
+        row(known.unwrap_or_else(|| {
+            self.others.push(ownership);
+            self.others.len() - 1
+        }))
+    }
+
+    /// Forgets a user, whose line stays behind unused.
+    fn take_away(&mut self, name: &str) {
+        let (words, lines) = (&self.words, &self.lines);
+        let Some(line) = self.by_name.remove(name, name_of(words, lines)) else { return };
+        let Owner::Ours(okta_id, _) = lines[line as usize].owner else { return };
+        let person = words.text(okta_id);
+        let Some(first) = self.by_person.find(person, person_of(words, lines)) else { return };
+        let mut accounts = vec![first];
+        accounts.extend(self.more.remove(&first).unwrap_or_default());
+        accounts.retain(|account| *account != line);
+        self.by_person.remove(person, person_of(words, lines));
+        if let Some((first, further)) = accounts.split_first() {
+            self.by_person.add(*first, person_of(words, lines));
+            if !further.is_empty() {
+                self.more.insert(*first, further.to_vec());
+            }
+        }
+    }
+
+    fn line(&self, name: &str) -> Option<&Line> {
+        let found = self.by_name.find(name, name_of(&self.words, &self.lines))?;
+        self.lines.get(found as usize)
     }
 
     /// Adds one lock, if it is in force and targets a user.
@@ -111,7 +199,10 @@ impl Observed {
     /// Leaves the accounts of these people alone in what is asked by person; users and locks stay known by name. A partial
     /// pass must not take for leavers whom it has not asked about.
     pub(crate) fn only(&mut self, people: &HashSet<&str>) {
-        self.accounts.retain(|okta_id, _| people.contains(okta_id.as_ref()));
+        let person = person_of(&self.words, &self.lines);
+        let kept = |line: u32| std::str::from_utf8(person(line)).is_ok_and(|okta_id| people.contains(okta_id));
+        self.by_person.retain(kept);
+        self.more.retain(|line, _| kept(*line));
     }
 
     /// Name of a lock in force on that user name that is not ours.
@@ -123,30 +214,77 @@ impl Observed {
     /// How many users there are, whosever they are.
     #[must_use]
     pub fn known(&self) -> usize {
-        self.users.len()
+        self.by_name.len()
     }
 
     /// The user of that name.
     #[must_use]
-    pub fn user(&self, name: &str) -> Option<&Row> {
-        self.users.get(name)
+    pub fn user(&self, name: &str) -> Option<Row> {
+        self.line(name).map(|line| match line.owner {
+            Owner::Ours(okta_id, drifted) => {
+                let okta_id = self.words.text(okta_id).to_owned();
+                Row { ownership: Ownership::Ours { okta_id }, digest: line.digest, drifted }
+            }
+            Owner::Other(other) => Row {
+                ownership: self.others.get(other as usize).cloned().unwrap_or(Ownership::Local),
+                digest: line.digest,
+                drifted: false,
+            },
+        })
+    }
+
+    /// The account of that name, if it is ours and that person's; and its digest, unless a login has rewritten it.
+    pub(crate) fn account(&self, name: &str, okta_id: &str) -> Option<(Account, Option<u64>)> {
+        let line = self.line(name)?;
+        match line.owner {
+            Owner::Ours(id, drifted) if self.words.text(id) == okta_id => {
+                Some((Account { okta_id: id, name: line.name }, (!drifted).then_some(line.digest)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What names and Okta ids lie in.
+    pub(crate) fn words(&self) -> &Arc<Words> {
+        &self.words
     }
 
     /// Names of the accounts of ours that the person has: one, or two while a rename is under way.
-    #[must_use]
-    pub fn accounts(&self, okta_id: &str) -> &[Arc<str>] {
-        self.accounts.get(okta_id).map_or(&[], Vec::as_slice)
+    pub fn accounts(&self, okta_id: &str) -> impl Iterator<Item = &str> {
+        let first = self.by_person.find(okta_id, person_of(&self.words, &self.lines));
+        first
+            .into_iter()
+            .flat_map(|first| self.of_person(first))
+            .map(|line| self.words.text(self.lines[line as usize].name))
     }
 
-    /// Okta ids and accounts of everybody whose user is ours.
-    pub fn ours(&self) -> impl Iterator<Item = (&str, &[Arc<str>])> {
-        self.accounts.iter().map(|(id, names)| (id.as_ref(), names.as_slice()))
+    /// The lines of a person whose first one it is.
+    fn of_person(&self, first: u32) -> impl Iterator<Item = u32> {
+        std::iter::once(first).chain(self.more.get(&first).into_iter().flatten().copied())
+    }
+
+    /// Okta id and name of every account of ours, in no order but that those of one person come together.
+    pub(crate) fn every_account(&self) -> impl Iterator<Item = Account> {
+        self.by_person.rows().flat_map(|first| self.of_person(first)).filter_map(|line| {
+            let line = self.lines.get(line as usize)?;
+            match line.owner {
+                Owner::Ours(okta_id, _) => Some(Account { okta_id, name: line.name }),
+                Owner::Other(_) => None,
+            }
+        })
+    }
+
+    /// Okta id and name of every account of ours, in the order of the ids; of one person, in the order in which they came.
+    pub fn ours(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut accounts: Vec<Account> = self.every_account().collect();
+        accounts.sort_by(|a, b| self.words.bytes(a.okta_id).cmp(self.words.bytes(b.okta_id)));
+        accounts.into_iter().map(|account| (self.words.text(account.okta_id), self.words.text(account.name)))
     }
 
     /// How many users are ours.
     #[must_use]
     pub fn owned(&self) -> usize {
-        self.accounts.values().map(Vec::len).sum()
+        self.by_person.len() + self.more.values().map(Vec::len).sum::<usize>()
     }
 
     /// Our locks in force on that user name.
@@ -159,5 +297,18 @@ impl Observed {
     #[must_use]
     pub fn lock_count(&self) -> usize {
         self.locks.values().map(Vec::len).sum()
+    }
+}
+
+/// The name of a line.
+fn name_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8] + Copy {
+    |line| lines.get(line as usize).map_or(&[], |line| words.bytes(line.name))
+}
+
+/// The Okta id of a line; that of a user who is not ours is empty.
+fn person_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8] + Copy {
+    |line| match lines.get(line as usize).map(|line| line.owner) {
+        Some(Owner::Ours(okta_id, _)) => words.bytes(okta_id),
+        _ => &[],
     }
 }

@@ -106,7 +106,7 @@ impl Pass<'_> {
         self.note_plan(&mut plan, &judged, &mut partial.report);
         for okta_id in stands.keys() {
             let name = judged.get(okta_id).filter(|entry| matches!(entry.judgement, Judgement::Member { .. }));
-            self.ledger.found(okta_id, observed.accounts(okta_id), name.map(|entry| &*entry.name));
+            self.ledger.found(okta_id, observed.accounts(okta_id), name.map(|entry| entry.name));
         }
         let removals = std::mem::take(&mut plan.removals);
         let removals = self.grant(directory, &ground, &stands, removals, partial).await;
@@ -197,7 +197,7 @@ impl Pass<'_> {
                 Standing::Present(person) => person.user_name.as_deref(),
                 Standing::NotInSource(_) | Standing::Gone => None,
             };
-            for name in own.into_iter().chain(observed.accounts(okta_id).iter().map(AsRef::as_ref)) {
+            for name in own.into_iter().chain(observed.accounts(okta_id)) {
                 match self.ledger.wanted_by_others(name, okta_id) {
                     // Who is asked about now goes by what Okta says now.
                     Some(true) if !self.by_those_here(name, okta_id, stands) => people.note_elsewhere(name),

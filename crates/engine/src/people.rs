@@ -13,10 +13,10 @@ use crate::{
     name,
     name_index::NameIndex,
     observed::Observed,
-    ownership::Ownership,
     person::Person,
     policy::Policy,
     report::Read,
+    words::{Index, Word, Words, row},
 };
 
 /// Why somebody leaves, or an account goes.
@@ -116,11 +116,29 @@ pub fn judge(person: &Person, policy: &Policy, is_member: impl FnOnce(&str) -> b
 
 /// One person.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// User name; empty when Okta shows none.
-    pub name: Box<str>,
+    pub name: &'a str,
     /// What is to become of them.
     pub judgement: Judgement,
+}
+
+/// What is kept of one person.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    okta_id: Word,
+    name: Word,
+    verdict: Verdict,
+}
+
+/// A judgement in one byte.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Present,
+    Suspended,
+    Excluded,
+    /// In words, in [`People::others`]: few leave or are left alone.
+    Other,
 }
 
 /// Everybody who was listed.
@@ -128,7 +146,12 @@ pub struct Entry {
 pub struct People {
     /// How far the list was read.
     pub read: Read,
-    entries: HashMap<Box<str>, Entry>,
+    /// Names and Okta ids; those that Teleport's users have too are shared with them.
+    words: Words,
+    lines: Vec<Line>,
+    by_id: Index,
+    /// By line.
+    others: HashMap<u32, Judgement>,
     changed: HashMap<Box<str>, DesiredUser>,
     /// User names of members.
     names: NameIndex,
@@ -136,11 +159,24 @@ pub struct People {
 
 impl Default for People {
     fn default() -> Self {
-        Self { read: Read::NotBegun, entries: HashMap::new(), changed: HashMap::new(), names: NameIndex::default() }
+        Self {
+            read: Read::NotBegun,
+            words: Words::default(),
+            lines: Vec::new(),
+            by_id: Index::default(),
+            others: HashMap::new(),
+            changed: HashMap::new(),
+            names: NameIndex::default(),
+        }
     }
 }
 
 impl People {
+    /// Nobody yet; who has a user of ours will share its name and id.
+    fn beside(observed: &Observed) -> Self {
+        Self { words: Words::over(observed.words()), ..Self::default() }
+    }
+
     /// Reads everybody in `source`. A failure on the way leaves what was read, and says where it ended.
     pub async fn read<D: Directory>(
         directory: &D,
@@ -150,7 +186,7 @@ impl People {
         observed: &Observed,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Self {
-        let mut people = Self::default();
+        let mut people = Self::beside(observed);
         let members = match policy.narrowing_groups() {
             [] => HashSet::new(),
             groups => match directory.members(groups).await {
@@ -171,7 +207,7 @@ impl People {
                     for person in &page.items {
                         people.note(person, policy, mode, observed, |id| members.contains(id));
                     }
-                    progress(people.entries.len());
+                    progress(people.len());
                     people.read = if page.last {
                         Read::Complete
                     } else {
@@ -196,35 +232,78 @@ impl People {
         observed: &Observed,
         is_member: impl FnOnce(&str) -> bool,
     ) {
-        if self.entries.contains_key(person.id.as_str()) {
+        if self.line(&person.id).is_some() {
             return;
         }
         let judgement = judge(person, policy, is_member);
         let name = person.user_name.as_deref().unwrap_or_default();
+        let account = observed.account(name, &person.id);
         if let Judgement::Member { .. } = judgement {
             self.names.note(name, &person.id);
             let desired = desired(person, name, policy, mode);
-            let unchanged = observed.user(name).is_some_and(|row| {
-                row.digest == desired.digest()
-                    && !row.drifted
-                    && matches!(&row.ownership, Ownership::Ours { okta_id } if *okta_id == person.id)
-            });
+            let unchanged = account.is_some_and(|(_, digest)| digest == Some(desired.digest()));
             if !unchanged {
                 self.changed.insert(person.id.as_str().into(), desired);
             }
         }
-        self.entries.insert(person.id.as_str().into(), Entry { name: name.into(), judgement });
+        let (okta_id, name) = match account {
+            Some((account, _)) if self.words.stand_on(observed.words()) => (account.okta_id, account.name),
+            _ => (self.words.add(&person.id), self.words.add(name)),
+        };
+        self.put(okta_id, name, judgement);
+    }
+
+    fn put(&mut self, okta_id: Word, name: Word, judgement: Judgement) {
+        let at = row(self.lines.len());
+        let verdict = match judgement {
+            Judgement::Member { suspended: false } => Verdict::Present,
+            Judgement::Member { suspended: true } => Verdict::Suspended,
+            Judgement::Excluded => Verdict::Excluded,
+            other => {
+                self.others.insert(at, other);
+                Verdict::Other
+            }
+        };
+        self.lines.push(Line { okta_id, name, verdict });
+        let (words, lines) = (&self.words, &self.lines);
+        self.by_id.add(at, |line| id_of(words, lines, line));
+    }
+
+    fn line(&self, okta_id: &str) -> Option<u32> {
+        self.by_id.find(okta_id, |line| id_of(&self.words, &self.lines, line))
     }
 
     /// The person with that Okta id.
     #[must_use]
-    pub fn get(&self, okta_id: &str) -> Option<&Entry> {
-        self.entries.get(okta_id)
+    pub fn get(&self, okta_id: &str) -> Option<Entry<'_>> {
+        self.line(okta_id).map(|line| self.entry(line))
     }
 
-    /// Everybody: Okta id and entry.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.entries.iter().map(|(id, entry)| (id.as_ref(), entry))
+    fn entry(&self, at: u32) -> Entry<'_> {
+        let Some(line) = self.lines.get(at as usize) else { return Entry { name: "", judgement: Judgement::Excluded } };
+        let judgement = match line.verdict {
+            Verdict::Present => Judgement::Member { suspended: false },
+            Verdict::Suspended => Judgement::Member { suspended: true },
+            Verdict::Excluded => Judgement::Excluded,
+            Verdict::Other => self.others.get(&at).cloned().unwrap_or(Judgement::Excluded),
+        };
+        Entry { name: self.words.text(line.name), judgement }
+    }
+
+    /// Everybody, in the order in which they were listed: Okta id and entry.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Entry<'_>)> {
+        (0..row(self.lines.len())).map(|at| (self.id(at), self.entry(at)))
+    }
+
+    /// Everybody, in the order of the Okta ids.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&str, Entry<'_>)> {
+        let mut order: Vec<u32> = (0..row(self.lines.len())).collect();
+        order.sort_unstable_by(|a, b| id_of(&self.words, &self.lines, *a).cmp(id_of(&self.words, &self.lines, *b)));
+        order.into_iter().map(|at| (self.id(at), self.entry(at)))
+    }
+
+    fn id(&self, at: u32) -> &str {
+        self.lines.get(at as usize).map_or("", |line| self.words.text(line.okta_id))
     }
 
     /// The user that the person should have, if it has to be made or changed.
@@ -258,14 +337,19 @@ impl People {
     /// How many people were listed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.lines.len()
     }
 
     /// Whether nobody was listed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.lines.is_empty()
     }
+}
+
+/// The Okta id of a line.
+fn id_of<'a>(words: &'a Words, lines: &[Line], line: u32) -> &'a [u8] {
+    lines.get(line as usize).map_or(&[], |line| words.bytes(line.okta_id))
 }
 
 fn ended_early() -> crate::failure::Failure {

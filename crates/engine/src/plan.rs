@@ -159,23 +159,17 @@ pub struct Situation<'a> {
 /// The plan for `situation`. The same situation gives the same plan, in the same order.
 #[must_use]
 pub fn plan(situation: Situation<'_>) -> Plan {
-    let mut plan = Plan::default();
-    let mut members: Vec<_> = situation.people.iter().collect();
-    members.sort_unstable_by_key(|(id, _)| *id);
-    for (okta_id, entry) in members {
-        match &entry.judgement {
-            Judgement::Member { suspended } => situation.member(okta_id, &entry.name, *suspended, &mut plan),
+    let mut plan = Plan { roster: Roster::beside(situation.observed), ..Plan::default() };
+    for (okta_id, entry) in situation.people.in_order() {
+        match entry.judgement {
+            Judgement::Member { suspended } => situation.member(okta_id, entry.name, suspended, &mut plan),
             Judgement::Leaver(_) => {}
-            Judgement::Keep(why) => situation.kept(okta_id, &entry.name, why, &mut plan),
+            Judgement::Keep(why) => situation.kept(okta_id, entry.name, &why, &mut plan),
             Judgement::Excluded => plan.counts.skipped += 1,
         }
     }
-    let mut ours: Vec<_> = situation.observed.ours().collect();
-    ours.sort_unstable_by_key(|(id, _)| *id);
-    for (okta_id, accounts) in ours {
-        for name in accounts {
-            situation.account(okta_id, name, &mut plan);
-        }
+    for (okta_id, name) in situation.observed.ours() {
+        situation.account(okta_id, name, &mut plan);
     }
     plan.counts.locked = count(situation.observed.lock_count());
     plan
@@ -201,9 +195,9 @@ impl Situation<'_> {
             });
             return;
         }
-        match self.observed.user(name).map(|row| (&row.ownership, row.drifted)) {
+        match self.observed.user(name).map(|row| (row.ownership, row.drifted)) {
             None => self.newcomer(okta_id, name, suspended, plan),
-            Some((Ownership::Ours { okta_id: holder }, drifted)) if holder == okta_id => {
+            Some((Ownership::Ours { okta_id: holder }, drifted)) if *holder == *okta_id => {
                 let kind = if drifted { UpdateKind::Drifted } else { UpdateKind::Changed };
                 self.existing(okta_id, name, suspended, kind, plan);
             }
@@ -215,7 +209,7 @@ impl Situation<'_> {
                 self.existing(okta_id, name, suspended, UpdateKind::Adopted, plan);
             }
             Some((ownership, _)) => {
-                if let Ownership::OtherResource(owner) = ownership {
+                if let Ownership::OtherResource(owner) = &ownership {
                     *plan.overlaps.entry(owner.clone()).or_default() += 1;
                 }
                 let (message, remedy) = ownership.conflict();
@@ -258,14 +252,17 @@ impl Situation<'_> {
             }
             lift.push(lock.name.clone());
         }
-        let renamed_from = self.observed.accounts(okta_id).first().map(ToString::to_string);
+        let renamed_from = self.observed.accounts(okta_id).next().map(str::to_owned);
         plan.roster.note(okta_id, name);
         plan.creations.push(Creation { okta_id: okta_id.to_owned(), name: name.to_owned(), renamed_from, lift });
     }
 
     /// A member whose user exists and is (or becomes) ours.
     fn existing(&self, okta_id: &str, name: &str, suspended: bool, kind: UpdateKind, plan: &mut Plan) {
-        plan.roster.note(okta_id, name);
+        match self.observed.account(name, okta_id) {
+            Some((account, _)) => plan.roster.note_listed(self.observed, account),
+            None => plan.roster.note(okta_id, name),
+        }
         if self.people.changed(okta_id).is_some() {
             plan.updates.push(Update { okta_id: okta_id.to_owned(), name: name.to_owned(), kind });
         } else {
@@ -304,7 +301,7 @@ impl Situation<'_> {
     fn kept(&self, okta_id: &str, name: &str, why: &str, plan: &mut Plan) {
         plan.counts.skipped += 1;
         let user = if name.is_empty() { okta_id } else { name };
-        if let Some(account) = self.observed.accounts(okta_id).first() {
+        if let Some(account) = self.observed.accounts(okta_id).next() {
             plan.roster.note(okta_id, account);
         }
         plan.obstacles.push(Obstacle {
@@ -354,15 +351,14 @@ impl Situation<'_> {
         // P1: nobody goes for not being in a list that was not read to its end.
         let complete = self.people.read == Read::Complete;
         let Some(entry) = self.people.get(okta_id) else { return complete.then_some((Cause::Absent, false)) };
-        match &entry.judgement {
+        match entry.judgement {
             Judgement::Keep(_) | Judgement::Excluded => None,
-            Judgement::Leaver(cause) => complete.then(|| (cause.clone(), false)),
+            Judgement::Leaver(cause) => complete.then_some((cause, false)),
             Judgement::Member { suspended } => {
-                let suspended = *suspended;
                 if suspended && self.policy.suspended == Suspended::Remove {
                     return complete.then_some((Cause::Suspended, false));
                 }
-                if *entry.name == *name {
+                if entry.name == name {
                     return None;
                 }
                 let renamed = Cause::Renamed(entry.name.to_string());
@@ -370,7 +366,7 @@ impl Situation<'_> {
                 if plan.creations.binary_search_by(|creation| creation.okta_id.as_str().cmp(okta_id)).is_ok() {
                     return complete.then_some((renamed, true));
                 }
-                let moved = plan.roster.name(okta_id) == Some(&*entry.name);
+                let moved = plan.roster.name(okta_id) == Some(entry.name);
                 // An account whose name is another person's now must not stay open to them.
                 if moved || self.people.wanted(name) {
                     return complete.then_some((renamed, false));

@@ -7,19 +7,60 @@
 
 use std::collections::HashMap;
 
+use crate::{
+    observed::{Account, Observed},
+    words::{Index, Words, row},
+};
+
 /// Okta id to user names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Roster {
-    names: HashMap<Box<str>, Box<str>>,
+    /// Those of the list of users that it was made from, and its own.
+    words: Words,
+    /// What was noted; what is not true any more stays behind unused.
+    lines: Vec<Account>,
+    /// Of each person the line of one account.
+    by_person: Index,
     /// Further accounts of those few who have several, as while a rename is under way.
     more: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 impl Roster {
+    /// One that nobody is in, which shares the names and ids of a list of users.
+    pub(crate) fn beside(observed: &Observed) -> Self {
+        Self { words: Words::over(observed.words()), ..Self::default() }
+    }
+
+    /// Everybody who has an account of ours.
+    pub(crate) fn of(observed: &Observed) -> Self {
+        let mut roster = Self::beside(observed);
+        for account in observed.every_account() {
+            roster.put_also(account);
+        }
+        roster
+    }
+
     /// Notes that this is the person's account; further ones stay.
     pub fn note(&mut self, okta_id: &str, name: &str) {
         self.drop_further(okta_id, name);
-        self.names.insert(okta_id.into(), name.into());
+        if self.name(okta_id) != Some(name) {
+            let account = Account { okta_id: self.words.add(okta_id), name: self.words.add(name) };
+            self.put(account);
+        }
+    }
+
+    /// The same of an account that the list of users shows, which takes no room for the texts.
+    pub(crate) fn note_listed(&mut self, observed: &Observed, account: Account) {
+        let words = observed.words().clone();
+        let (okta_id, name) = (words.text(account.okta_id), words.text(account.name));
+        if self.words.stand_on(&words) {
+            self.drop_further(okta_id, name);
+            if self.name(okta_id) != Some(name) {
+                self.put(account);
+            }
+        } else {
+            self.note(okta_id, name);
+        }
     }
 
     /// Notes that the person has this account too.
@@ -27,11 +68,32 @@ impl Roster {
         if self.accounts(okta_id).any(|known| known == name) {
             return;
         }
-        if self.names.contains_key(okta_id) {
+        if self.name(okta_id).is_some() {
             self.more.entry(okta_id.into()).or_default().push(name.into());
         } else {
             self.note(okta_id, name);
         }
+    }
+
+    /// Notes that the person has this account, of the list of users that this stands on, too.
+    fn put_also(&mut self, account: Account) {
+        let (words, lines) = (&self.words, &self.lines);
+        let okta_id = words.text(account.okta_id);
+        if self.by_person.find(okta_id, person_of(words, lines)).is_some() {
+            let name: Box<str> = words.text(account.name).into();
+            self.more.entry(okta_id.into()).or_default().push(name);
+        } else {
+            self.put(account);
+        }
+    }
+
+    /// Makes it the person's first account.
+    fn put(&mut self, account: Account) {
+        let at = row(self.lines.len());
+        self.lines.push(account);
+        let (words, lines) = (&self.words, &self.lines);
+        self.by_person.remove(words.text(account.okta_id), person_of(words, lines));
+        self.by_person.add(at, person_of(words, lines));
     }
 
     /// Notes that the person has this account no more.
@@ -40,10 +102,9 @@ impl Roster {
         if self.name(okta_id) != Some(name) {
             return;
         }
-        self.names.remove(okta_id);
-        if let Some(mut further) = self.more.remove(okta_id) {
+        self.take_away(okta_id);
+        if let Some(further) = self.more.remove(okta_id) {
             // Whichever of them is first: none is more theirs than another.
-            self.names.insert(okta_id.into(), further.remove(0));
             for name in further {
                 self.also(okta_id, &name);
             }
@@ -59,41 +120,64 @@ impl Roster {
         }
     }
 
+    fn take_away(&mut self, okta_id: &str) {
+        let (words, lines) = (&self.words, &self.lines);
+        self.by_person.remove(okta_id, person_of(words, lines));
+    }
+
     /// Forgets the person.
     pub fn forget(&mut self, okta_id: &str) {
-        self.names.remove(okta_id);
+        self.take_away(okta_id);
         self.more.remove(okta_id);
     }
 
     /// The account that the person had.
     #[must_use]
     pub fn name(&self, okta_id: &str) -> Option<&str> {
-        self.names.get(okta_id).map(AsRef::as_ref)
+        let line = self.by_person.find(okta_id, person_of(&self.words, &self.lines))?;
+        self.lines.get(line as usize).map(|account| self.words.text(account.name))
     }
 
     /// All accounts that the person had.
     pub fn accounts<'a>(&'a self, okta_id: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let further = self.more.get(okta_id).into_iter().flatten();
-        self.names.get(okta_id).into_iter().chain(further).map(AsRef::as_ref)
+        let further = self.more.get(okta_id).into_iter().flatten().map(AsRef::as_ref);
+        self.name(okta_id).into_iter().chain(further)
     }
 
     /// Everybody in it, with each account.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let further = self.more.iter().flat_map(|(id, names)| names.iter().map(move |name| (id, name)));
-        self.names.iter().chain(further).map(|(id, name)| (id.as_ref(), name.as_ref()))
+        let first = self.by_person.rows().filter_map(|line| self.lines.get(line as usize));
+        let first = first.map(|account| (self.words.text(account.okta_id), self.words.text(account.name)));
+        first.chain(self.more.iter().flat_map(|(id, names)| names.iter().map(move |name| (id.as_ref(), name.as_ref()))))
     }
 
     /// How many people it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.by_person.len()
     }
 
     /// Whether it holds nobody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.len() == 0
     }
+}
+
+/// Two rosters are equal when the same people have the same accounts.
+impl PartialEq for Roster {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.more == other.more
+            && self.iter().all(|(okta_id, name)| other.accounts(okta_id).any(|known| known == name))
+    }
+}
+
+impl Eq for Roster {}
+
+/// The Okta id of a line.
+fn person_of<'a>(words: &'a Words, lines: &'a [Account]) -> impl Fn(u32) -> &'a [u8] + Copy {
+    |line| lines.get(line as usize).map_or(&[], |account| words.bytes(account.okta_id))
 }
 
 #[cfg(test)]
