@@ -7,7 +7,7 @@ use std::{
 };
 
 use api::spec::RemovalAction;
-use futures::{StreamExt as _, stream::FuturesOrdered};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use tracing::info;
 
@@ -24,9 +24,6 @@ use crate::{
     policy::Policy,
     user::User,
 };
-
-/// Writes under way at the same time; more gains nothing at Teleport (measured).
-const CONCURRENCY: usize = 8;
 
 /// After this many failures of the whole side in a row nothing more is tried in this pass.
 const GIVE_UP_AFTER: usize = 10;
@@ -292,24 +289,26 @@ impl<C: Cluster> Writer<'_, C> {
         Ok(())
     }
 
-    /// Runs `work` on each item, a few at a time, answers in the order of the items; stops trying when the whole side
-    /// fails again and again.
+    /// Runs `work` on each item, as many at a time as the cluster takes, answers in the order of the items; stops trying
+    /// when the whole side fails again and again. A slow one holds no other up.
     async fn each<'i, I, T, W, F>(&self, items: &'i [I], work: W) -> Vec<Result<T, Failure>>
     where
         W: Fn(&'i I) -> F,
         F: Future<Output = Result<T, Failure>>,
     {
-        let (mut items, mut running, mut ended) =
-            (items.iter(), FuturesOrdered::new(), Vec::with_capacity(items.len()));
+        let most = self.cluster.writes_at_once().max(1);
+        let mut ended: Vec<Option<Result<T, Failure>>> = items.iter().map(|_| None).collect();
+        let (mut items, mut running) = (items.iter().enumerate(), FuturesUnordered::new());
         loop {
-            while running.len() < CONCURRENCY
-                && let Some(item) = items.next()
+            while running.len() < most
+                && let Some((index, item)) = items.next()
             {
-                running.push_back(self.attempt(work(item)));
+                let attempt = self.attempt(work(item));
+                running.push(async move { (index, attempt.await) });
             }
             match running.next().await {
-                Some(result) => ended.push(result),
-                None => return ended,
+                Some((index, result)) => ended[index] = Some(result),
+                None => return ended.into_iter().flatten().collect(),
             }
         }
     }

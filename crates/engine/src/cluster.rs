@@ -95,6 +95,11 @@ pub enum Deleted {
 
 /// A Teleport cluster.
 pub trait Cluster: Send + Sync {
+    /// How many writes of a pass may be under way at once. Default: 8; more gains nothing at Teleport (measured).
+    fn writes_at_once(&self) -> usize {
+        8
+    }
+
     /// Proves that our own identity is good: a deleted bot is answered `NOT_FOUND` everywhere, which must never look like
     /// "already gone".
     fn prove_identity(&self) -> impl Future<Output = Result<ClusterFacts, Failure>> + Send;

@@ -57,13 +57,21 @@ pub struct TeleportDefaults {
     pub web_authorities: Option<String>,
     /// Creates and updates a second, at most; 0: unbounded.
     pub write_rate: u32,
+    /// Writes of a pass at once.
+    pub writes_at_once: usize,
     /// How the operator joins the cluster at its own default address; `None`: it does not.
     pub join: Option<JoinOffer>,
 }
 
 impl Default for TeleportDefaults {
     fn default() -> Self {
-        Self { way: Way::Auto, web_authorities: None, write_rate: teleport::WRITE_RATE, join: None }
+        Self {
+            way: Way::Auto,
+            web_authorities: None,
+            write_rate: teleport::WRITE_RATE,
+            writes_at_once: teleport::WRITES_AT_ONCE,
+            join: None,
+        }
     }
 }
 
@@ -446,7 +454,8 @@ impl Resolver {
         let defaults = &self.defaults.teleport;
         let mut settings = teleport::Settings::new(address, identity);
         // Beside the mass writes of a full pass there is room for the fast path.
-        settings.concurrency += BESIDE;
+        settings.writes_at_once = defaults.writes_at_once;
+        settings.concurrency = defaults.writes_at_once.saturating_add(BESIDE);
         settings.way = defaults.way;
         settings.write_rate = defaults.write_rate;
         settings.web_authorities.clone_from(&defaults.web_authorities);

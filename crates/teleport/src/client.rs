@@ -41,6 +41,9 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis
 /// Creates and updates a second that are well under what delays the enforcement of locks.
 pub const WRITE_RATE: u32 = 300;
 
+/// Writes of a pass at once; more gained nothing.
+pub const WRITES_AT_ONCE: usize = 8;
+
 /// How to reach a cluster and how to behave there.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -53,8 +56,10 @@ pub struct Settings {
     /// Creates and updates a second, at most; 0: unbounded. Default 300, well under what delays the enforcement of locks; slowed down by itself (to 50
     /// at the least) where locks take long all the same.
     pub write_rate: u32,
-    /// Calls at once, at most; more than 8 gained nothing.
+    /// Calls at once, at most. Default 8.
     pub concurrency: usize,
+    /// Of them those that a pass writes with, at most. Default 8; more gained nothing.
+    pub writes_at_once: usize,
     /// Longest wait for stored locks to be enforced. Default 20 s.
     pub lock_wait: Duration,
     /// Longest wait for one answer. Default 30 s.
@@ -76,7 +81,8 @@ impl Settings {
             identity,
             way: Way::Auto,
             write_rate: WRITE_RATE,
-            concurrency: 8,
+            concurrency: WRITES_AT_ONCE,
+            writes_at_once: WRITES_AT_ONCE,
             lock_wait: Duration::from_secs(20),
             deadline: Duration::from_secs(30),
             http_proxy,
@@ -89,6 +95,7 @@ impl Settings {
 pub struct TeleportClient {
     pub(crate) link: Link,
     pub(crate) pace: Pace,
+    writes_at_once: usize,
     pub(crate) lock_wait: Duration,
     pub(crate) page_size: AtomicI32,
     pub(crate) slashed: Mutex<Slashed>,
@@ -109,6 +116,7 @@ impl TeleportClient {
         Ok(Self {
             link,
             pace: Pace::new(settings.write_rate),
+            writes_at_once: settings.writes_at_once,
             lock_wait: settings.lock_wait,
             page_size: AtomicI32::new(LARGEST_PAGE),
             slashed: Mutex::default(),
@@ -255,6 +263,10 @@ fn is_too_large(message: &str) -> bool {
 }
 
 impl Cluster for TeleportClient {
+    fn writes_at_once(&self) -> usize {
+        self.writes_at_once
+    }
+
     async fn prove_identity(&self) -> Result<ClusterFacts, Failure> {
         Ok(self.facts().await?)
     }

@@ -50,7 +50,7 @@ mod web;
 mod websocket;
 
 pub use call::{Call, CallCount};
-pub use client::{Settings, TeleportClient, WRITE_RATE};
+pub use client::{Settings, TeleportClient, WRITE_RATE, WRITES_AT_ONCE};
 pub use dial::Way;
 pub use error::TeleportError;
 pub use http_proxy::HttpProxy;

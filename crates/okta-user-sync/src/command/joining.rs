@@ -73,9 +73,37 @@ pub struct TeleportArguments {
     /// Which way leads to the Auth Service.
     #[arg(long, value_name = "WAY", env = "OKTA_USER_SYNC_TELEPORT_ROUTE", default_value = "auto")]
     teleport_route: Route,
+    #[command(flatten)]
+    load: LoadArguments,
+}
+
+/// How much is asked of Teleport at a time.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Teleport")]
+pub struct LoadArguments {
     /// Users made and changed per second, at most; 0: without bound. More delays the enforcement of locks.
     #[arg(long, value_name = "N", env = "OKTA_USER_SYNC_TELEPORT_WRITE_RATE", default_value_t = teleport::WRITE_RATE)]
     teleport_write_rate: u32,
+    /// Writes that a pass has under way at the same time. Eight are enough for any cluster that was measured.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "OKTA_USER_SYNC_TELEPORT_WRITES_AT_ONCE",
+        default_value_t = teleport::WRITES_AT_ONCE as u64,
+        value_parser = clap::value_parser!(u64).range(1..=64)
+    )]
+    teleport_writes_at_once: u64,
+}
+
+impl LoadArguments {
+    /// These settings over others.
+    pub fn over(self, defaults: TeleportDefaults) -> TeleportDefaults {
+        TeleportDefaults {
+            write_rate: self.teleport_write_rate,
+            writes_at_once: usize::try_from(self.teleport_writes_at_once).unwrap_or(teleport::WRITES_AT_ONCE),
+            ..defaults
+        }
+    }
 }
 
 impl TeleportArguments {
@@ -91,9 +119,9 @@ impl TeleportArguments {
             Route::Proxy => Way::Proxy,
             Route::Upgrade => Way::Upgrade,
         };
-        let write_rate = self.teleport_write_rate;
+        let load = self.load;
         let join = self.offer(address, namespace)?;
-        Ok(TeleportDefaults { way, web_authorities, write_rate, join })
+        Ok(load.over(TeleportDefaults { way, web_authorities, join, ..TeleportDefaults::default() }))
     }
 
     fn offer(self, address: Option<&str>, namespace: &str) -> Result<Option<JoinOffer>, Stop> {

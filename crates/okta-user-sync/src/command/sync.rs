@@ -21,6 +21,7 @@ use operator::metrics::Resource;
 use operator::resolve::{Clients, Defaults, Resolver, Subject, TeleportDefaults};
 use operator::secrets::MapSecrets;
 
+use crate::command::joining::LoadArguments;
 use crate::exit::{Exit, Stop};
 use crate::manifest::{Manifests, Pick};
 use crate::outcome;
@@ -66,10 +67,15 @@ pub struct Arguments {
     /// How the outcome is written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+    /// Leave the list of changes out of the outcome, and keep the counts: for passes over many thousands.
+    #[arg(long)]
+    counts_only: bool,
     #[command(flatten)]
     okta: OktaArguments,
     #[command(flatten)]
     teleport: TeleportArguments,
+    #[command(flatten)]
+    load: LoadArguments,
     /// Apply the removals that an earlier pass held, and exactly these: the hash of that plan.
     #[arg(long, value_name = "HASH", help_heading = "Removals")]
     approve: Option<String>,
@@ -157,6 +163,8 @@ pub async fn run(arguments: Arguments, verb: Verb) -> Result<Exit, Stop> {
     let given = Given {
         okta: &arguments.okta,
         teleport: &arguments.teleport,
+        load: Some(arguments.load),
+        detail: !arguments.counts_only,
         approve: arguments.approve.as_deref(),
         state: arguments.state.as_deref(),
         audit_journal: arguments.audit_journal.as_ref(),
@@ -220,6 +228,9 @@ fn stand_in(manifests: &mut Manifests, okta: &OktaArguments, teleport: &Teleport
 struct Given<'a> {
     okta: &'a OktaArguments,
     teleport: &'a TeleportArguments,
+    load: Option<LoadArguments>,
+    /// Whether every change is listed.
+    detail: bool,
     approve: Option<&'a str>,
     state: Option<&'a Path>,
     audit_journal: Option<&'a Target>,
@@ -236,8 +247,14 @@ pub async fn preview(
     resource: &OktaUserSync,
     secrets: &MapSecrets,
 ) -> Result<Report, Stop> {
-    pass(Given { okta, teleport, approve: None, state: None, audit_journal: None }, owner, resource, None, secrets)
-        .await
+    pass(
+        Given { okta, teleport, load: None, detail: true, approve: None, state: None, audit_journal: None },
+        owner,
+        resource,
+        None,
+        secrets,
+    )
+    .await
 }
 
 /// Resolves, runs the pass, and keeps the state.
@@ -248,7 +265,11 @@ async fn pass(
     own_key: Option<SecretKeyRef>,
     secrets: &MapSecrets,
 ) -> Result<Report, Stop> {
-    let resolver = Resolver::new(defaults(given.okta, given.teleport)?);
+    let mut defaults = defaults(given.okta, given.teleport)?;
+    if let Some(load) = given.load {
+        defaults.teleport = load.over(defaults.teleport);
+    }
+    let resolver = Resolver::new(defaults);
     let annotated = resource.annotations().get(APPROVE_PLAN).cloned();
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
     let subject = Subject {
@@ -271,7 +292,7 @@ async fn pass(
     };
     let journal = journal(given.audit_journal)?;
     let named = Resource { namespace: namespace.clone(), name: name.clone() };
-    let report = run_pass(&policy, &clients, &state, (&journal, &named)).await?;
+    let report = run_pass(&policy, &clients, &state, (&journal, &named), given.detail).await?;
     if let Some(path) = given.state.filter(|_| policy.mode == Mode::Enforce) {
         state.after(owner, &report).store(path)?;
     }
@@ -311,6 +332,7 @@ async fn run_pass(
     clients: &Clients,
     state: &State,
     (journal, named): (&Journal, &Resource),
+    detail: bool,
 ) -> Result<Report, Stop> {
     let stopped = AtomicBool::new(false);
     let progress = Progress::start();
@@ -325,7 +347,7 @@ async fn run_pass(
         started: Timestamp::now(),
         id: id.clone(),
         may_write: &|| !stopped.load(Ordering::Relaxed),
-        detail: true,
+        detail,
         progress: &|step| show(&progress, step, state.memory.people, clients),
         journal: &journal,
     };
