@@ -4,6 +4,8 @@
 //! | module | what |
 //! |---|---|
 //! | `stage` | the product's binary and the two simulators, each a process of its own |
+//! | `scene` | both simulators and the product between them: an organisation whose people come, change and leave |
+//! | `post` | the operator over a real API server |
 //! | `part` | what runs in a measured process: one of our readers, or a floor |
 //! | `floor` | the bare loops |
 //! | `reader` | ours |
@@ -18,16 +20,18 @@ mod error;
 mod floor;
 mod measure;
 mod part;
+mod post;
 mod reader;
 mod report;
 mod scenario;
+mod scene;
 mod stage;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::BenchError, report::Document, scenario::Scenario, stage::Stage};
+use crate::{error::BenchError, report::Document, scenario::Scenario, scene::Scenes, stage::Stage};
 
 /// Measures scenarios (all, unless some are named), prints a table, and writes one JSON document.
 #[derive(Debug, Parser)]
@@ -47,6 +51,9 @@ struct Cli {
     /// A Markdown file whose table, between its two marks, is replaced.
     #[arg(long)]
     table: Option<PathBuf>,
+    /// The product's binary, if it is not to be built anew.
+    #[arg(long)]
+    program: Option<PathBuf>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -81,14 +88,16 @@ fn main() -> ExitCode {
 
 /// Whether every figure holds.
 fn bench(cli: &Cli) -> Result<bool, BenchError> {
-    let stage = Stage::build()?;
+    let stage = Stage::set(cli.program.as_deref())?;
+    let mut scenes = Scenes::of(&stage);
     let wanted = if cli.scenarios.is_empty() { Scenario::ALL.to_vec() } else { cli.scenarios.clone() };
     let mut figures = Vec::new();
     for scenario in wanted {
         eprintln!("== {}", scenario.name());
-        figures.extend(scenario.run(&stage, cli.people, cli.rounds)?);
+        figures.extend(scenario.run(&mut scenes, cli.people, cli.rounds)?);
     }
-    let document = Document::new(figures, cli.people, cli.rounds);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let document = Document::new(figures, format!("bench {}", words.join(" ")), cli.people, cli.rounds);
     print!("{}", document.table());
     document.store(&cli.json)?;
     if let Some(file) = &cli.table {

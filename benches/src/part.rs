@@ -3,13 +3,7 @@
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::{
-    error::BenchError,
-    floor,
-    measure::Done,
-    reader,
-    stage::{OktaPlace, TeleportPlace},
-};
+use crate::{error::BenchError, floor, measure::Done, reader, stage::Places};
 
 /// One measured process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,6 +16,14 @@ pub enum Which {
     TeleportList,
     /// The same list, by a bare loop.
     TeleportFloor,
+    /// Both bare loops.
+    PassFloor,
+    /// Everybody read and made, one call at a time.
+    ImportFloor1,
+    /// The same, eight calls at a time.
+    ImportFloor8,
+    /// The same, thirty-two calls at a time.
+    ImportFloor32,
 }
 
 impl Which {
@@ -32,6 +34,10 @@ impl Which {
             Self::OktaFloor => "okta-floor",
             Self::TeleportList => "teleport-list",
             Self::TeleportFloor => "teleport-floor",
+            Self::PassFloor => "pass-floor",
+            Self::ImportFloor1 => "import-floor1",
+            Self::ImportFloor8 => "import-floor8",
+            Self::ImportFloor32 => "import-floor32",
         }
     }
 }
@@ -46,10 +52,14 @@ pub fn run(which: Which, place: &str) -> Result<(), BenchError> {
         .build()
         .map_err(BenchError::system("starting the runtime"))?;
     let done = match which {
-        Which::OktaRead => runtime.block_on(reader::people(&read::<OktaPlace>(place)?)),
-        Which::OktaFloor => runtime.block_on(floor::people(&read::<OktaPlace>(place)?)),
-        Which::TeleportList => runtime.block_on(reader::users(&read::<TeleportPlace>(place)?)),
-        Which::TeleportFloor => runtime.block_on(floor::users(&read::<TeleportPlace>(place)?)),
+        Which::OktaRead => runtime.block_on(reader::people(&read::<Places>(place)?.okta)),
+        Which::OktaFloor => runtime.block_on(floor::people(&read::<Places>(place)?.okta)),
+        Which::TeleportList => runtime.block_on(reader::users(&read::<Places>(place)?)),
+        Which::TeleportFloor => runtime.block_on(floor::users(&read::<Places>(place)?.teleport)),
+        Which::PassFloor => runtime.block_on(floor::both(&read::<Places>(place)?)),
+        Which::ImportFloor1 => runtime.block_on(floor::import(&read::<Places>(place)?, 1)),
+        Which::ImportFloor8 => runtime.block_on(floor::import(&read::<Places>(place)?, 8)),
+        Which::ImportFloor32 => runtime.block_on(floor::import(&read::<Places>(place)?, 32)),
     }?;
     let line = serde_json::to_string::<Done>(&done).map_err(|error| BenchError::unreadable("the outcome", &error))?;
     println!("{line}");

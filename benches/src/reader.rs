@@ -20,7 +20,7 @@ use teleport::{Identity, TeleportClient};
 use crate::{
     error::BenchError,
     measure::Done,
-    stage::{OktaPlace, TeleportPlace},
+    stage::{OktaPlace, Places},
 };
 
 fn failed(what: &str) -> impl Fn(Failure) -> BenchError + '_ {
@@ -53,30 +53,32 @@ pub async fn people(place: &OktaPlace) -> Result<Done, BenchError> {
     if !complete {
         return Err(BenchError::process(what, "the list ended before its last page"));
     }
-    Ok(Done { seen, calls: client.calls() })
+    Ok(Done { seen, calls: client.calls(), ..Done::default() })
 }
 
 /// Every user and lock, digested as a pass does.
-pub async fn users(place: &TeleportPlace) -> Result<Done, BenchError> {
+pub async fn users(places: &Places) -> Result<Done, BenchError> {
+    let (place, org_url) = (&places.teleport, &places.okta.org_url);
     let what = "listing users";
     let identity = fs::read_to_string(&place.identity_file).map_err(BenchError::system("the identity"))?;
     let identity = Identity::parse(&identity).map_err(|error| BenchError::unreadable("the identity", &error))?;
     let client = TeleportClient::connect(teleport::Settings::new(place.auth_address.clone(), identity))
         .map_err(|error| BenchError::process(what, &error))?;
-    let policy = policy()?;
+    let policy = policy(org_url)?;
     let facts = client.prove_identity().await.map_err(failed(what))?;
     let roster = Roster::default();
     let observed = Observed::read(&client, &facts, &policy, &roster, Timestamp::now()).await.map_err(failed(what))?;
     let calls = client.calls().iter().map(|call| call.count).sum();
-    Ok(Done { seen: observed.known() as u64, calls })
+    // Only users of this resource are digested, so only they count.
+    Ok(Done { seen: observed.owned() as u64, calls, ..Done::default() })
 }
 
-fn policy() -> Result<Policy, BenchError> {
+fn policy(org_url: &str) -> Result<Policy, BenchError> {
     let spec = json!({
-        "okta": { "orgURL": "https://acme.okta.com", "clientID": "0oa1api2services3app" },
+        "okta": { "orgURL": org_url, "clientID": "0oa1api2services3app" },
         "scope": { "appID": "0oa9saml8app7telepor" }
     });
     let spec = serde_json::from_value(spec).map_err(|error| BenchError::unreadable("the specification", &error))?;
     let ceiling = Ceiling::new(&["okta-requester".to_owned()]).map_err(failed("the ceiling"))?;
-    Policy::new("bench/bench", &spec, &ceiling, Vec::new()).map_err(failed("the policy"))
+    Policy::new(crate::scene::OWNER, &spec, &ceiling, Vec::new()).map_err(failed("the policy"))
 }

@@ -43,7 +43,7 @@ impl fmt::Display for Bound {
 #[serde(rename_all = "camelCase")]
 pub struct Figure {
     scenario: &'static str,
-    name: &'static str,
+    name: String,
     value: f64,
     bound: Option<Bound>,
     holds: bool,
@@ -52,8 +52,8 @@ pub struct Figure {
 
 impl Figure {
     /// A figure that nothing holds yet.
-    pub fn new(scenario: &'static str, name: &'static str, value: f64) -> Self {
-        Self { scenario, name, value, bound: None, holds: true, detail: String::new() }
+    pub fn new(scenario: &'static str, name: impl Into<String>, value: f64) -> Self {
+        Self { scenario, name: name.into(), value, bound: None, holds: true, detail: String::new() }
     }
 
     /// The same, held by a bound.
@@ -62,8 +62,8 @@ impl Figure {
     }
 
     /// The same, with a word on where it comes from.
-    pub fn with(self, detail: String) -> Self {
-        Self { detail, ..self }
+    pub fn with(self, detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..self }
     }
 }
 
@@ -73,6 +73,7 @@ impl Figure {
 pub struct Document {
     commit: String,
     machine: String,
+    command: String,
     people: usize,
     rounds: usize,
     figures: Vec<Figure>,
@@ -80,8 +81,8 @@ pub struct Document {
 
 impl Document {
     /// Of figures taken just now on this machine.
-    pub fn new(figures: Vec<Figure>, people: usize, rounds: usize) -> Self {
-        Self { commit: commit(), machine: machine(), people, rounds, figures }
+    pub fn new(figures: Vec<Figure>, command: String, people: usize, rounds: usize) -> Self {
+        Self { commit: commit(), machine: machine(), command, people, rounds, figures }
     }
 
     /// Whether every bound is kept.
@@ -95,14 +96,14 @@ impl Document {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "Commit {}, {}; {} people, median of {} runs.\n",
-            self.commit, self.machine, self.people, self.rounds
+            "Commit {}, {}; `{}`: {} people, median of {} runs.\n",
+            self.commit, self.machine, self.command, self.people, self.rounds
         );
         text.push_str("| scenario | figure | value | must be | |\n|---|---|---|---|---|\n");
         for figure in &self.figures {
             let bound = figure.bound.map(|bound| bound.to_string()).unwrap_or_default();
             let broken = if figure.holds { "" } else { " (broken)" };
-            let (scenario, name, detail) = (figure.scenario, figure.name, &figure.detail);
+            let (scenario, name, detail) = (figure.scenario, &figure.name, &figure.detail);
             let _ = writeln!(text, "| `{scenario}` | {name} | {} | {bound}{broken} | {detail} |", shown(figure.value));
         }
         text
@@ -155,7 +156,14 @@ mod tests {
             Figure::new("okta_read", "calls to Okta", 203.0).held(Bound::AtMost(203.0)),
             Figure::new("okta_read", "CPU time", 1.234).held(Bound::AtMost(1.2)),
         ];
-        Document { commit: "abc".into(), machine: "2 × thing".into(), people: 10, rounds: 3, figures }
+        Document {
+            commit: "abc".into(),
+            machine: "2 × thing".into(),
+            command: "bench".into(),
+            people: 10,
+            rounds: 3,
+            figures,
+        }
     }
 
     #[test]

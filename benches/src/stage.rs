@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -13,7 +13,7 @@ use crate::{error::BenchError, measure::cpu_of};
 
 /// Where the product's binary is.
 pub struct Stage {
-    binary: PathBuf,
+    program: PathBuf,
 }
 
 /// A simulated Okta organisation, as it says itself where it is.
@@ -23,6 +23,9 @@ pub struct OktaPlace {
     /// The organisation.
     #[serde(rename = "orgURL")]
     pub org_url: String,
+    /// Its admin port.
+    #[serde(rename = "adminURL")]
+    pub admin_url: String,
     /// Its CA.
     pub ca_file: PathBuf,
     /// Token for its management API.
@@ -43,10 +46,24 @@ pub struct OktaPlace {
 pub struct TeleportPlace {
     /// `host:port`.
     pub auth_address: String,
+    /// Its admin port.
+    #[serde(rename = "adminURL")]
+    pub admin_url: String,
     /// The CA of hosts.
     pub ca_file: PathBuf,
     /// Identity of the operator's bot.
     pub identity_file: PathBuf,
+    /// The SAML connector.
+    pub connector: String,
+}
+
+/// Both.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Places {
+    /// The organisation.
+    pub okta: OktaPlace,
+    /// The Auth Service.
+    pub teleport: TeleportPlace,
 }
 
 /// A running simulator. It is ended when this is dropped.
@@ -72,8 +89,15 @@ impl<P> Drop for Running<P> {
 }
 
 impl Stage {
-    /// Builds the product's binary as releases are built.
-    pub fn build() -> Result<Self, BenchError> {
+    /// With the product's binary at `program`; without one, it is built as releases are built.
+    pub fn set(program: Option<&Path>) -> Result<Self, BenchError> {
+        match program {
+            Some(program) => Ok(Self { program: program.to_path_buf() }),
+            None => Self::build(),
+        }
+    }
+
+    fn build() -> Result<Self, BenchError> {
         eprintln!("== building okta-user-sync");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
@@ -85,7 +109,12 @@ impl Stage {
         }
         // This program stands in the same folder.
         let here = env::current_exe().map_err(BenchError::system("finding this program"))?;
-        Ok(Self { binary: here.with_file_name("okta-user-sync") })
+        Ok(Self { program: here.with_file_name("okta-user-sync") })
+    }
+
+    /// The product's binary.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// An organisation of so many people.
@@ -93,14 +122,14 @@ impl Stage {
         self.simulator(&["sim", "okta", "--people", &people.to_string(), "--seed", "7"])
     }
 
-    /// An Auth Service with so many users that are there already.
-    pub fn teleport(&self, users: usize) -> Result<Running<TeleportPlace>, BenchError> {
-        self.simulator(&["sim", "teleport", "--people", &users.to_string(), "--seed", "7"])
+    /// An Auth Service whose connector belongs to that app, and which has none of its people yet.
+    pub fn teleport(&self, app_id: &str) -> Result<Running<TeleportPlace>, BenchError> {
+        self.simulator(&["sim", "teleport", "--okta-app-id", app_id])
     }
 
     fn simulator<P: for<'de> Deserialize<'de>>(&self, arguments: &[&str]) -> Result<Running<P>, BenchError> {
         let what = arguments.join(" ");
-        let mut child = Command::new(&self.binary)
+        let mut child = Command::new(&self.program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -114,6 +143,7 @@ impl Stage {
             Ok(place) => Ok(Running { place, child }),
             Err(error) => {
                 let _ = child.kill();
+                let _ = child.wait();
                 Err(BenchError::unreadable(format!("what {what} said ({line:?})"), &error))
             }
         }

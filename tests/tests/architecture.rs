@@ -21,7 +21,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("okta-sim", &[]),
     ("teleport-sim", &["teleport-proto"]),
     ("testkit", &[]),
-    ("bench", &["engine", "okta", "teleport", "teleport-proto"]),
+    ("bench", &["engine", "okta", "suites", "teleport", "teleport-proto", "testkit"]),
     ("suites", &["api", "engine", "okta", "teleport", "operator", "okta-sim", "teleport-sim", "testkit"]),
 ];
 

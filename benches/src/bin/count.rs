@@ -1,0 +1,156 @@
+//! Runs one pure part of the engine once, so that its instructions can be counted (`tests/instructions.rs`): `count plan`,
+//! `count traits`, `count hash`. What stands in [`measured`] is what is counted; all that prepares it is not.
+
+use std::{collections::HashMap, hint::black_box, process::ExitCode};
+
+use engine::{
+    cluster::{ClusterFacts, OriginMode},
+    desired::{Carried, desired},
+    guard::plan_hash,
+    observed::Observed,
+    people::{Cause, People},
+    person::{AssignmentStatus, Person, PersonStatus},
+    plan::{Removal, Situation, plan},
+    policy::Policy,
+    report::Read,
+    role::Ceiling,
+    traits,
+    user::User,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+/// People in the plan, each with a user that is as it should be, but for one in a thousand who has left.
+const PEOPLE: usize = 100_000;
+
+/// Attributes of the profile.
+const ATTRIBUTES: usize = 300;
+
+/// Removals in the plan that is hashed.
+const REMOVALS: usize = 10_000;
+
+fn main() -> ExitCode {
+    let what = std::env::args().nth(1).unwrap_or_default();
+    let done = match what.as_str() {
+        "plan" => policy().map(|policy| plan_of_many(&policy)),
+        "traits" => policy().map(|policy| {
+            let person = person(0, attributes());
+            measured(|| traits::map(&person, &policy.traits)).traits.len()
+        }),
+        "hash" => {
+            let removals: Vec<Removal> = (0..REMOVALS).map(removal).collect();
+            Ok(measured(|| plan_hash(&removals)).len())
+        }
+        _ => Err("say what to count: plan, traits or hash".to_owned()),
+    };
+    match done {
+        Ok(size) => {
+            println!("{size}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("count: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is counted. It is found by its name, so it must stay a function of its own.
+#[inline(never)]
+fn measured<T>(work: impl FnOnce() -> T) -> T {
+    black_box(work())
+}
+
+/// Removals in a plan over [`PEOPLE`] digests.
+fn plan_of_many(policy: &Policy) -> usize {
+    let facts = facts();
+    let (mut observed, mut people) = (Observed::default(), People::default());
+    for n in 0..PEOPLE {
+        let person = person(n, Map::new());
+        observed.note(&user(&person, policy), &facts, policy, &HashMap::new());
+        if !n.is_multiple_of(1000) {
+            people.note(&person, policy, OriginMode::Bot, &observed, |_| true);
+        }
+    }
+    people.read = Read::Complete;
+    let situation = Situation {
+        policy,
+        observed: &observed,
+        people: &people,
+        mode: OriginMode::Bot,
+        lock_life: SignedDuration::from_hours(31),
+        now: Timestamp::UNIX_EPOCH,
+    };
+    measured(|| plan(situation)).removals.len()
+}
+
+fn policy() -> Result<Policy, String> {
+    let spec = json!({
+        "okta": { "orgURL": "https://acme.okta.com", "clientID": "0oa1api2services3app" },
+        "scope": { "appID": "0oa9saml8app7telepor" }
+    });
+    let spec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
+    let ceiling = Ceiling::new(&["okta-requester".to_owned()]).map_err(|failure| failure.to_string())?;
+    Policy::new("bench/bench", &spec, &ceiling, Vec::new()).map_err(|failure| failure.to_string())
+}
+
+fn facts() -> ClusterFacts {
+    ClusterFacts {
+        name: "teleport.example.com".into(),
+        version: "17.0.0".into(),
+        origin_mode: OriginMode::Bot,
+        own_name: "bot-okta-user-sync".into(),
+        route: String::new(),
+        identity_expires: None,
+        notices: Vec::new(),
+    }
+}
+
+fn person(n: usize, profile: Map<String, Value>) -> Person {
+    Person {
+        id: format!("00u{n:017}"),
+        user_name: Some(format!("person.{n:06}@acme.example.com")),
+        status: PersonStatus::Active,
+        becoming: None,
+        assignment: Some(AssignmentStatus::Active),
+        profile,
+        app_profile: Map::new(),
+    }
+}
+
+/// A profile as large organisations have them: mostly short texts, some numbers, switches, lists and empty values.
+fn attributes() -> Map<String, Value> {
+    let value = |n: usize| match n % 10 {
+        0 => json!(n),
+        1 => json!(n.is_multiple_of(3)),
+        2 => json!(["eu-west", "tools", format!("list-{n}")]),
+        3 => Value::Null,
+        4 => json!(""),
+        _ => json!(format!("value number {n}")),
+    };
+    (0..ATTRIBUTES).map(|n| (format!("customAttribute{n:03}"), value(n))).collect()
+}
+
+/// The user that the person should have, as Teleport answers it.
+fn user(person: &Person, policy: &Policy) -> User {
+    let name = person.user_name.as_deref().unwrap_or_default();
+    let new = desired(person, name, policy, OriginMode::Bot).new_user(&policy.connector, &Carried::default());
+    User {
+        name: new.name,
+        labels: new.labels,
+        roles: new.roles,
+        traits: new.traits,
+        created_by: Some(new.created_by),
+        ..User::default()
+    }
+}
+
+fn removal(n: usize) -> Removal {
+    Removal {
+        okta_id: format!("00u{n:017}"),
+        name: format!("person.{n:06}@acme.example.com"),
+        cause: Cause::Deactivated,
+        begun: false,
+        after_creation: false,
+    }
+}
