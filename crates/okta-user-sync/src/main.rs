@@ -21,6 +21,7 @@ mod init;
 mod logging;
 mod manifest;
 mod outcome;
+mod private_file;
 mod schema;
 mod signal;
 mod state;

@@ -50,7 +50,7 @@ fn public_halves_are_shown_as_they_are_documented() {
 #[test]
 fn a_new_key_lies_in_a_file_that_only_its_owner_may_read() {
     let folder = tempfile::tempdir().unwrap();
-    for algorithm in ["RS256", "ES256", "es384", "ES512"] {
+    for algorithm in ["RS256", "RS384", "RS512", "ES256", "es384", "ES512"] {
         let path = folder.path().join(format!("{algorithm}.pem"));
         let text = path.to_str().unwrap();
         let (code, out, err) = told(&run(&["key", "new", text, "--algorithm", algorithm, "-o", "json"]));

@@ -187,6 +187,15 @@ impl PrivateKey {
         Ok(pem.into())
     }
 
+    /// The key as text that [`PrivateKey::parse`] reads back as the same key: PKCS#8 PEM, or a private JWK for RS384 and RS512,
+    /// because nothing in a PEM file says that an RSA key is meant for these.
+    pub fn to_text(&self) -> Result<SecretString, KeyError> {
+        match &*self.material {
+            Material::Rsa(pair) if self.algorithm != Algorithm::Rs256 => jwk::private_rsa(pair, &self.public_jwk()),
+            _ => self.to_pkcs8_pem(),
+        }
+    }
+
     /// Signature over `message` as JWS wants it (RFC 7518 §3.3 and §3.4: ECDSA as the two numbers, not as ASN.1).
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();

@@ -2,8 +2,7 @@
 //!
 //! Nothing private is ever written to standard output.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::exit::{Exit, Stop};
+use crate::private_file::keep_key;
 use crate::terminal;
 
 /// Shown below `key new --help`.
@@ -61,7 +61,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct New {
-    /// File that is made for the private key (PKCS#8 PEM, mode 0600).
+    /// File that is made for the private key, mode 0600: PKCS#8 PEM, or for RS384 and RS512, which PEM cannot tell, a JWK.
     file: PathBuf,
     /// What the key signs with. RS256 is what Okta makes itself.
     #[arg(short, long, value_name = "ALGORITHM", default_value = "RS256", ignore_case = true)]
@@ -90,12 +90,16 @@ struct Jwks {
     files: Vec<PathBuf>,
 }
 
-/// What a key signs with. RS384 and RS512 are left out: a PEM file does not say that it is meant for them.
+/// What a key signs with: all that Okta takes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "UPPER")]
 enum Signing {
     /// RSA of 2048 bits with SHA-256.
     Rs256,
+    /// RSA of 2048 bits with SHA-384.
+    Rs384,
+    /// RSA of 2048 bits with SHA-512.
+    Rs512,
     /// Elliptic curve P-256.
     Es256,
     /// Elliptic curve P-384.
@@ -108,6 +112,8 @@ impl From<Signing> for Algorithm {
     fn from(signing: Signing) -> Self {
         match signing {
             Signing::Rs256 => Self::Rs256,
+            Signing::Rs384 => Self::Rs384,
+            Signing::Rs512 => Self::Rs512,
             Signing::Es256 => Self::Es256,
             Signing::Es384 => Self::Es384,
             Signing::Es512 => Self::Es512,
@@ -160,33 +166,13 @@ pub fn run(arguments: Arguments) -> Result<Exit, Stop> {
 fn new(arguments: &New) -> Result<(), Stop> {
     let algorithm = Algorithm::from(arguments.algorithm);
     let key = PrivateKey::generate(KeyKind::for_algorithm(algorithm))
+        .and_then(|key| key.with_algorithm(algorithm))
         .map_err(|error| Stop::undone(error.to_string(), error.remedy()))?;
-    keep(&arguments.file, &key)?;
+    keep_key(&arguments.file, &key)?;
     let next = "\nNext: add this JWK in Okta's Admin Console under Applications > Applications > your API Services app > \
                 General >\nClient Credentials > PUBLIC KEYS > Add key, and put the file into the Secret that \
                 okta.privateKeySecretRef names.\n";
     tell(&arguments.file, &key, arguments.output, next)
-}
-
-/// Writes the private half into a file that was not there before.
-fn keep(file: &Path, key: &PrivateKey) -> Result<(), Stop> {
-    use secrecy::ExposeSecret as _;
-    let pem = key.to_pkcs8_pem().map_err(|error| Stop::undone(error.to_string(), error.remedy()))?;
-    let mut options = std::fs::OpenOptions::new();
-    let mut opened = options.write(true).create_new(true).mode(0o600).open(file).map_err(|error| {
-        let remedy = if error.kind() == ErrorKind::AlreadyExists {
-            "name another file, or move that one away: a key is never overwritten"
-        } else {
-            "name a file in a folder that can be written"
-        };
-        Stop::bad_input(format!("{}: {error}", file.display()), remedy)
-    })?;
-    let written = opened.write_all(pem.expose_secret().as_bytes()).and_then(|()| opened.sync_all());
-    written.map_err(|error| {
-        // Half a key is of no use to anybody. If it cannot be removed, the message says where it is.
-        let _ = std::fs::remove_file(file);
-        Stop::undone(format!("{} cannot be written: {error}", file.display()), "free some disk space")
-    })
 }
 
 fn tell(file: &Path, key: &PrivateKey, format: Format, next: &str) -> Result<(), Stop> {

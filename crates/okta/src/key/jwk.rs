@@ -1,9 +1,12 @@
 //! JSON Web Keys (RFC 7517, RFC 7518 §6): reading private ones, showing public ones, naming them (RFC 7638).
 
 use aws_lc_rs::{
+    encoding::AsDer,
     rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents},
     signature::EcdsaKeyPair,
 };
+use der_parser::{ber::BerObject, der::parse_der};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Algorithm, Curve, KeyError, Material, PrivateKey, pem, sha256_base64url};
@@ -151,6 +154,32 @@ fn rsa(jwk: &PrivateJwk) -> Result<Material, KeyError> {
         1025.. => Err(KeyError::TooLong),
         _ => pem::rsa(RsaKeyPair::from_components(&components), "JWK"),
     }
+}
+
+/// A private RSA JWK (RFC 7518 §6.3.2) whose public half is `public`.
+pub(super) fn private_rsa(pair: &RsaKeyPair, public: &PublicJwk) -> Result<SecretString, KeyError> {
+    /// The members beside the public ones, in the order of RFC 8017 §A.1.2, where `n` and `e` come before them.
+    const MEMBERS: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
+    let der = pair.as_der().map_err(|_| KeyError::Generation)?;
+    let numbers = private_numbers(der.as_ref()).ok_or(KeyError::Generation)?;
+    let mut jwk = serde_json::to_value(public).map_err(|_| KeyError::Generation)?;
+    for (member, number) in MEMBERS.into_iter().zip(numbers) {
+        jwk[member] = jws::encode(without_leading_zeros(number)).into();
+    }
+    Ok(jwk.to_string().into())
+}
+
+/// The six private numbers of an RSA key in PKCS#8 (RFC 5958 §2, around RFC 8017 §A.1.2), big-endian.
+fn private_numbers(pkcs8: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (_, outer) = parse_der(pkcs8).ok()?;
+    let (_, inner) = parse_der(outer.as_sequence().ok()?.get(2)?.as_slice().ok()?).ok()?;
+    let fields = inner.as_sequence().ok()?;
+    let numbers: Vec<Vec<u8>> = fields.get(3..9)?.iter().map(number).collect::<Option<_>>()?;
+    Some(numbers)
+}
+
+fn number(field: &BerObject<'_>) -> Option<Vec<u8>> {
+    field.as_slice().ok().map(<[u8]>::to_vec)
 }
 
 /// RFC 7518 §6.2.

@@ -151,3 +151,20 @@ fn an_algorithm_has_to_fit_its_key() {
     assert_eq!(Algorithm::named("PS256"), None);
     assert_eq!(rsa.with_kid("of-okta").kid(), "of-okta");
 }
+
+#[test]
+fn a_key_is_read_back_from_its_own_text_with_its_algorithm() {
+    let rsa = PrivateKey::parse(file!("rsa2048.pkcs8.pem")).unwrap();
+    for algorithm in [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512] {
+        let key = rsa.clone().with_algorithm(algorithm).unwrap();
+        let text = key.to_text().unwrap();
+        assert_eq!(text.expose_secret().starts_with('{'), algorithm != Algorithm::Rs256);
+        let read = PrivateKey::parse(text.expose_secret().as_bytes()).unwrap();
+        assert_eq!(read, key);
+        verify(&read);
+    }
+    for pem in [&file!("ec-P-256.pkcs8.pem")[..], file!("ec-P-521.pkcs8.pem")] {
+        let key = PrivateKey::parse(pem).unwrap();
+        assert_eq!(PrivateKey::parse(key.to_text().unwrap().expose_secret().as_bytes()).unwrap(), key);
+    }
+}
