@@ -2,7 +2,8 @@
 //!
 //! Okta counts calls per minute in buckets by path (reference: okta-api §6). Each answer says how large its bucket is, how
 //! much is left and when it is filled again. From that, and from its own count, the governor knows whether a further
-//! call stays within the share (`budgetPercent`), and lets it wait otherwise. One governor serves all resources on the
+//! call stays within the share (`budgetPercent`), and lets it wait otherwise. Pages of lists leave a fifth of the share to questions
+//! about single people, so that a leaver does not wait until a long list is read. One governor serves all resources on the
 //! same organisation, so they share one share.
 
 mod bucket;
@@ -24,6 +25,7 @@ use tokio::{
 };
 
 pub use self::{bucket::Bucket, state::BucketView};
+pub(crate) use self::{bucket::Turn, state::pages};
 use self::{headers::Reading, state::Bookkeeping};
 use crate::error::OktaError;
 
@@ -77,10 +79,15 @@ impl Governor {
 
     /// Waits until a call into that bucket stays within the share. `waited` is what the call has waited already; what
     /// is waited here is added to it.
-    pub(crate) async fn admit(&self, bucket: Bucket, share: Share, waited: &mut Duration) -> Result<Permit, OktaError> {
+    pub(crate) async fn admit(
+        &self,
+        (bucket, turn): (Bucket, Turn),
+        share: Share,
+        waited: &mut Duration,
+    ) -> Result<Permit, OktaError> {
         loop {
             let slot = self.slots.clone().acquire_owned().await.ok();
-            let Some(until) = self.lock().entry(bucket).or_default().admit(share.percent, Instant::now()) else {
+            let Some(until) = self.lock().entry(bucket).or_default().admit(share.percent, turn, Instant::now()) else {
                 return Ok(Permit { governor: self.clone(), bucket, _slot: slot });
             };
             drop(slot);

@@ -14,7 +14,7 @@ use engine::{
 use crate::{
     client::OktaClient,
     error::OktaError,
-    governor::{Bucket, BucketView},
+    governor::{self, Bucket, BucketView, Turn},
     http::Target,
     organisation::{NAME_ID, SKEW},
     scope::Scope,
@@ -344,14 +344,14 @@ impl Look<'_> {
                 format!("{} {}/min{left}", view.bucket, view.limit.unwrap_or_default())
             })
             .collect();
-        let (bucket, page) = match &self.intent.source {
-            Ok(PeopleSource::Groups(_)) => (Bucket::Groups, 200),
-            Ok(PeopleSource::Org) => (Bucket::Users, 200),
-            Ok(PeopleSource::App(_)) | Err(_) => (Bucket::Apps, 500),
+        let (bucket, turn, page) = match &self.intent.source {
+            Ok(PeopleSource::Groups(_)) => (Bucket::Groups, Turn::Ahead, 200),
+            Ok(PeopleSource::Org) => (Bucket::Users, Turn::Page, 200),
+            Ok(PeopleSource::App(_)) | Err(_) => (Bucket::Apps, Turn::Page, 500),
         };
         if let Some(limit) = seen.iter().find(|view| view.bucket == bucket).and_then(|view| view.limit) {
-            let pages = (u64::from(limit) * u64::from(wire.percent()) / 100).max(1);
-            words.push(format!("a share of {} % reads {} people a minute", wire.percent(), pages * page));
+            let people = u64::from(governor::pages(limit, wire.percent(), turn)) * page;
+            words.push(format!("a share of {} % reads {people} people a minute", wire.percent()));
         }
         if seen.iter().any(|view| view.refusals > 0) {
             self.list.warn(

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use crate::{
     clock::ServerClock,
     error::OktaError,
-    governor::{Bucket, Governor, Share},
+    governor::{Bucket, Governor, Share, Turn},
     http::{Answer, Credentials, Http, Target},
     patience::Patience,
 };
@@ -58,7 +58,8 @@ impl Wire {
         waited: &mut Duration,
         credentials: impl FnOnce() -> Result<Credentials, OktaError>,
     ) -> Result<Answer, OktaError> {
-        self.within_budget(Bucket::of(&target.path), waited, async || self.http.get(target, credentials()?).await).await
+        let place = (Bucket::of(&target.path), Turn::of(&target.path));
+        self.within_budget(place, waited, async || self.http.get(target, credentials()?).await).await
     }
 
     /// One POST to the token endpoint; form and proof are made after the wait for the budget.
@@ -67,7 +68,7 @@ impl Wire {
         waited: &mut Duration,
         content: impl FnOnce() -> Result<TokenRequest, OktaError>,
     ) -> Result<Answer, OktaError> {
-        self.within_budget(Bucket::Token, waited, async || {
+        self.within_budget((Bucket::Token, Turn::Ahead), waited, async || {
             let TokenRequest { form, proof } = content()?;
             let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
             self.http.post_token(&form, proof).await
@@ -77,12 +78,12 @@ impl Wire {
 
     async fn within_budget(
         &self,
-        bucket: Bucket,
+        place: (Bucket, Turn),
         waited: &mut Duration,
         call: impl AsyncFnOnce() -> Result<Answer, OktaError>,
     ) -> Result<Answer, OktaError> {
         let share = Share { percent: self.percent, longest: self.patience.longest_wait };
-        let permit = self.governor.admit(bucket, share, waited).await?;
+        let permit = self.governor.admit(place, share, waited).await?;
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = call().await?;
         self.clock.observe(&answer.headers);

@@ -69,6 +69,34 @@ impl Bucket {
     }
 }
 
+/// Which calls go first where a bucket serves both: whoever has left must not wait until a long list is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// A page of a list in a bucket in which people are asked about by id as well: it leaves a fifth of the share to them.
+    Page,
+    /// Everything else: it may use the whole share.
+    Ahead,
+}
+
+impl Turn {
+    /// The turn of a path (without query).
+    pub(crate) fn of(path: &str) -> Self {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        match parts.as_slice() {
+            ["api", "v1", "apps" | "users"] | ["api", "v1", "apps", _, "users"] => Self::Page,
+            _ => Self::Ahead,
+        }
+    }
+
+    /// Calls of `allowance`, the share of one window, that it leaves to others; of one call it leaves none.
+    pub(super) fn leaves(self, allowance: u32) -> u32 {
+        match self {
+            Self::Page if allowance > 1 => (allowance / 5).max(1),
+            Self::Page | Self::Ahead => 0,
+        }
+    }
+}
+
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path())
@@ -78,6 +106,24 @@ impl fmt::Display for Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_leave_room_where_people_are_asked_about_in_the_same_bucket() {
+        for (path, turn) in [
+            ("/api/v1/apps/0oa1/users", Turn::Page),
+            ("/api/v1/users", Turn::Page),
+            ("/api/v1/apps", Turn::Page),
+            ("/api/v1/apps/0oa1/users/00u1", Turn::Ahead),
+            ("/api/v1/users/00u1", Turn::Ahead),
+            ("/api/v1/users/00u1/groups", Turn::Ahead),
+            ("/api/v1/groups/00g1/users", Turn::Ahead),
+            ("/api/v1/logs", Turn::Ahead),
+        ] {
+            assert_eq!(Turn::of(path), turn, "{path}");
+        }
+        let left: Vec<u32> = [1, 2, 4, 20, 100].map(|allowance| Turn::Page.leaves(allowance)).into();
+        assert_eq!((left, Turn::Ahead.leaves(20)), (vec![0, 1, 1, 4, 20], 0));
+    }
 
     #[test]
     fn an_exact_path_wins_over_its_prefix() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Bucket, headers::Reading};
+use super::{Bucket, bucket::Turn, headers::Reading};
 
 /// Added to every reset, as Okta's own SDKs do: both times are whole seconds.
 const SLACK: Duration = Duration::from_secs(1);
@@ -67,12 +67,12 @@ pub struct BucketView {
 
 impl Bookkeeping {
     /// Books one call, or says when to ask again.
-    pub(super) fn admit(&mut self, percent: u8, now: Instant) -> Option<Instant> {
+    pub(super) fn admit(&mut self, percent: u8, turn: Turn, now: Instant) -> Option<Instant> {
         self.roll(now);
         if let Some(until) = self.blocked {
             return Some(until);
         }
-        if !self.has_room(percent) {
+        if !self.has_room(percent, turn) {
             let until = self.ends.unwrap_or(now + WINDOW);
             self.ends = Some(until);
             return Some(until);
@@ -85,12 +85,12 @@ impl Bookkeeping {
     }
 
     /// Whether one more call stays within the share, and leaves the others theirs.
-    fn has_room(&self, percent: u8) -> bool {
+    fn has_room(&self, percent: u8, turn: Turn) -> bool {
         let Some(limit) = self.limit.filter(|limit| *limit > 0) else { return true };
         let allowance = allowance(limit, percent);
         // What is left for others is not ours to use up, even where our own share would allow it.
         let reserve = (limit / 10).max(2).min(limit - allowance);
-        self.used < allowance && self.remaining.is_none_or(|left| left > reserve)
+        self.used < allowance - turn.leaves(allowance) && self.remaining.is_none_or(|left| left > reserve)
     }
 
     /// Starts anew once the window is over.
@@ -184,6 +184,12 @@ impl Bookkeeping {
             waited: self.waited,
         }
     }
+}
+
+/// Pages per window that a share of `limit` allows.
+pub(crate) fn pages(limit: u32, percent: u8, turn: Turn) -> u32 {
+    let allowance = allowance(limit, percent);
+    allowance - turn.leaves(allowance)
 }
 
 /// Calls per window that a share allows; always at least one, or nothing would ever move.

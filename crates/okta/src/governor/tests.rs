@@ -61,7 +61,7 @@ async fn p14_the_share_of_a_bucket_is_never_exceeded() {
     let mut okta = Okta::new(100);
     let began = Instant::now();
     for _ in 0..65 {
-        let permit = governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap();
+        let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
         let (status, headers) = okta.answer();
         assert_eq!(status, StatusCode::OK);
         assert!(okta.used <= 20, "{} calls in one window", okta.used);
@@ -74,6 +74,27 @@ async fn p14_the_share_of_a_bucket_is_never_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p14_pages_leave_a_fifth_of_the_share_so_that_a_leaver_does_not_wait_for_a_long_list() {
+    let governor = Governor::new();
+    let mut okta = Okta::new(100);
+    let mut call = async |turn| {
+        let began = Instant::now();
+        let permit = governor.admit((Bucket::Apps, turn), share(20), &mut Duration::default()).await.unwrap();
+        let (status, headers) = okta.answer();
+        permit.settle(status, &headers);
+        (began.elapsed().as_secs(), okta.used)
+    };
+    for page in 1..=16 {
+        assert_eq!(call(Turn::Page).await, (0, page));
+    }
+    // The list is far from its end. Four people are asked about in this window all the same, and no more than that.
+    for person in 17..=20 {
+        assert_eq!(call(Turn::Ahead).await, (0, person));
+    }
+    assert_eq!(call(Turn::Page).await, (61, 1), "the next page comes with the next window");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p14_resources_on_one_organisation_share_one_share() {
     let governor = Governor::new();
     let okta = Arc::new(Mutex::new(Okta::new(100)));
@@ -83,7 +104,8 @@ async fn p14_resources_on_one_organisation_share_one_share() {
             let (governor, okta, most) = (governor.clone(), okta.clone(), most.clone());
             tokio::spawn(async move {
                 for _ in 0..5 {
-                    let permit = governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap();
+                    let permit =
+                        governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     let (status, headers, used) = {
                         let mut okta = okta.lock().unwrap();
@@ -108,12 +130,12 @@ async fn others_who_use_up_the_bucket_make_us_wait_for_the_next_window() {
     let governor = Governor::new();
     let mut okta = Okta::new(100);
     okta.used = 95;
-    let permit = governor.admit(Bucket::Apps, share(50), &mut Duration::default()).await.unwrap();
+    let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(50), &mut Duration::default()).await.unwrap();
     let (status, headers) = okta.answer();
     permit.settle(status, &headers);
     let began = Instant::now();
     let mut waited = Duration::ZERO;
-    drop(governor.admit(Bucket::Apps, share(50), &mut waited).await.unwrap());
+    drop(governor.admit((Bucket::Apps, Turn::Ahead), share(50), &mut waited).await.unwrap());
     assert_eq!(began.elapsed().as_secs(), 61);
     assert_eq!(waited.as_secs(), 61);
 }
@@ -124,7 +146,7 @@ async fn a_whole_bucket_may_be_used_by_who_was_given_all_of_it() {
     let mut okta = Okta::new(20);
     let began = Instant::now();
     for _ in 0..20 {
-        let permit = governor.admit(Bucket::Apps, share(100), &mut Duration::default()).await.unwrap();
+        let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(100), &mut Duration::default()).await.unwrap();
         let (status, headers) = okta.answer();
         permit.settle(status, &headers);
     }
@@ -136,7 +158,7 @@ async fn p14_after_429_nobody_calls_before_the_reset() {
     let governor = Governor::new();
     let mut okta = Okta::new(100);
     okta.used = 100;
-    let permit = governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap();
+    let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
     let (status, headers) = okta.answer();
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     permit.settle(status, &headers);
@@ -145,7 +167,7 @@ async fn p14_after_429_nobody_calls_before_the_reset() {
         .map(|_| {
             let governor = governor.clone();
             tokio::spawn(async move {
-                drop(governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap());
+                drop(governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap());
                 Instant::now()
             })
         })
@@ -154,7 +176,7 @@ async fn p14_after_429_nobody_calls_before_the_reset() {
         let at = caller.await.unwrap() - began;
         assert!((61..=62).contains(&at.as_secs()), "{at:?}");
     }
-    drop(governor.admit(Bucket::Users, share(20), &mut Duration::default()).await.unwrap());
+    drop(governor.admit((Bucket::Users, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap());
     assert!(began.elapsed().as_secs() <= 62, "another bucket waited as well");
 }
 
@@ -170,7 +192,7 @@ async fn too_many_simultaneous_calls_back_off_in_seconds_whatever_the_reset_says
     let mut pauses = Vec::new();
     for _ in 0..7 {
         let began = Instant::now();
-        let permit = governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap();
+        let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
         pauses.push(began.elapsed().as_secs_f64());
         permit.settle(StatusCode::TOO_MANY_REQUESTS, &concurrency);
     }
@@ -184,11 +206,11 @@ async fn a_call_does_not_wait_longer_than_it_may() {
     let governor = Governor::new();
     let mut okta = Okta::new(100);
     okta.used = 100;
-    let permit = governor.admit(Bucket::Apps, share(20), &mut Duration::default()).await.unwrap();
+    let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
     let (status, headers) = okta.answer();
     permit.settle(status, &headers);
     let share = Share { percent: 20, longest: Duration::from_secs(30) };
-    let error = governor.admit(Bucket::Apps, share, &mut Duration::default()).await.err().unwrap();
+    let error = governor.admit((Bucket::Apps, Turn::Ahead), share, &mut Duration::default()).await.err().unwrap();
     assert!(matches!(error, OktaError::BudgetUsedUp { bucket: Bucket::Apps, .. }));
     assert_eq!(error.class(), engine::failure::Class::Budget);
 }
@@ -197,10 +219,10 @@ async fn a_call_does_not_wait_longer_than_it_may() {
 async fn a_refusal_without_numbers_or_from_a_proxy_is_waited_out_as_well() {
     let governor = Governor::new();
     for (told, range) in [(&headers(&[]), 0.5..=1.0), (&headers(&[("retry-after", "7")]), 7.0..=8.01)] {
-        let permit = governor.admit(Bucket::User, share(20), &mut Duration::default()).await.unwrap();
+        let permit = governor.admit((Bucket::User, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
         permit.settle(StatusCode::TOO_MANY_REQUESTS, told);
         let began = Instant::now();
-        drop(governor.admit(Bucket::User, share(20), &mut Duration::default()).await.unwrap());
+        drop(governor.admit((Bucket::User, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap());
         assert!(range.contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
     }
 }
@@ -209,7 +231,7 @@ async fn a_refusal_without_numbers_or_from_a_proxy_is_waited_out_as_well() {
 async fn answers_without_headers_do_not_stop_anything() {
     let governor = Governor::new();
     for _ in 0..500 {
-        let permit = governor.admit(Bucket::Free, share(1), &mut Duration::default()).await.unwrap();
+        let permit = governor.admit((Bucket::Free, Turn::Ahead), share(1), &mut Duration::default()).await.unwrap();
         permit.settle(StatusCode::OK, &HeaderMap::new());
     }
     assert_eq!(governor.view()[0].calls, 500);
