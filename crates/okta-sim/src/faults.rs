@@ -3,6 +3,8 @@
 //! A fault is a [`Fault`]: a condition (method, path pattern, query text, caller) with a count or a probability, and a
 //! [`FaultKind`]. All faults that fit a request act on it, in the order in which they were added.
 
+use std::collections::HashMap;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -109,6 +111,8 @@ pub enum FaultKind {
     FoldLinks,
     /// Whatever page is asked for, the first one comes, with its next link.
     FirstPageAgain,
+    /// The page and its successor change places: the list is sorted anew while it is read.
+    SwapPages,
     /// The first entry comes again at the end of the page.
     DuplicateEntry,
     /// The page's entries in reverse order.
@@ -233,11 +237,13 @@ pub(crate) struct FaultBoard {
     posted: Vec<PostedFault>,
     next: u64,
     chance: ChaCha8Rng,
+    /// Bodies of pages that [`FaultKind::SwapPages`] keeps back, by the list's path.
+    pub(crate) withheld: HashMap<String, String>,
 }
 
 impl FaultBoard {
     pub fn new(seed: u64) -> Self {
-        Self { posted: Vec::new(), next: 0, chance: ChaCha8Rng::seed_from_u64(seed ^ 0xfa17) }
+        Self { posted: Vec::new(), next: 0, chance: ChaCha8Rng::seed_from_u64(seed ^ 0xfa17), withheld: HashMap::new() }
     }
 
     /// Adds a fault and answers its number.
@@ -249,6 +255,7 @@ impl FaultBoard {
 
     /// Takes one fault down, or all.
     pub fn clear(&mut self, id: Option<u64>) {
+        self.withheld.clear();
         self.posted.retain(|posted| id.is_some_and(|id| posted.id != id));
     }
 

@@ -103,6 +103,34 @@ async fn lists_lie() {
 }
 
 #[tokio::test]
+async fn two_pages_change_places_and_nobody_is_lost() {
+    let org = Harness::with_people(5).await;
+    let path = format!("/api/v1/apps/{}/users?limit=2", org.ready.app_id);
+    let straight = walk(&org, &path).await;
+    org.sim.org().fault_json(&json!({ "path": "/api/v1/apps/*/users", "skip": 1, "kind": "swapPages" })).unwrap();
+    let swapped = walk(&org, &path).await;
+    assert_eq!(straight.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(swapped, [&straight[0], &straight[2], &straight[1]].map(Clone::clone));
+    // Struck once, the second page is skipped and the third comes twice.
+    org.sim.org().clear_faults();
+    let once = json!({ "path": "/api/v1/apps/*/users", "skip": 1, "count": 1, "kind": "swapPages" });
+    org.sim.org().fault_json(&once).unwrap();
+    assert_eq!(walk(&org, &path).await, [&straight[0], &straight[2], &straight[2]].map(Clone::clone));
+}
+
+/// The ids on each page of a list, to its end.
+async fn walk(org: &Harness, path: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
+    while let Some(path) = next {
+        let answer = org.admin(Method::GET, &path, None).await;
+        next = link(&answer, "next").map(|url| url.strip_prefix(&org.ready.org_url).unwrap().to_owned());
+        let entries: Vec<Value> = answer.json().await.unwrap();
+        pages.push(entries.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect());
+    }
+    pages
+}
+
+#[tokio::test]
 async fn entries_are_spoiled() {
     let (_, _, entries) = list(json!({ "missingEmbedded": { "every": 2 } })).await;
     assert!(entries[0].get("_embedded").is_none() && entries[1].get("_embedded").is_some());

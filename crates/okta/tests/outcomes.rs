@@ -224,6 +224,7 @@ fn faults(reset: u64) -> Vec<(&'static str, Value)> {
         ("next link elsewhere", json!({"foreignNext": {"base": "https://evil.example.com"}})),
         ("links folded", json!("foldLinks")),
         ("first page again", json!("firstPageAgain")),
+        ("pages swapped", json!("swapPages")),
         ("entry twice", json!("duplicateEntry")),
         ("entries reversed", json!("reverse")),
         ("_embedded missing", json!({"missingEmbedded": {}})),
@@ -276,6 +277,7 @@ next link loops       . . . i . i . . i r r
 next link elsewhere   . . . . . . . . . . .
 links folded          . . . . . . . . . . .
 first page again      . . . i . i . . i r r
+pages swapped         . . . . . . . . . . .
 entry twice           . . . i . i . X i r r
 entries reversed      . . . . . . . . . . .
 _embedded missing     . . . i r . . . . . .
@@ -322,6 +324,7 @@ next link loops       . . . i . i . . i r r
 next link elsewhere   . . . . . . . . . . .
 links folded          . . . . . . . . . . .
 first page again      . . . i . i . . i . .
+pages swapped         . . . i . i . . i . r
 entry twice           . . . i . i . X i r r
 entries reversed      . . . . . . . . . . .
 _embedded missing     . . . i r . . . . . .

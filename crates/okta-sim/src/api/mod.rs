@@ -11,6 +11,7 @@ mod meta;
 mod oauth;
 pub(crate) mod page;
 pub(crate) mod route;
+mod swap;
 mod users;
 
 use std::borrow::Cow;
@@ -235,8 +236,14 @@ fn respond(shared: &Shared, request: &Request, route: Option<&Route>) -> Outcome
     } else {
         match caller {
             None => oauth::answer(shared, request, route),
-            Some(caller) => endpoint(shared, &asked_for(request, &outcome.faults), route, &caller)
-                .unwrap_or_else(|refusal| finish::refuse(request, &refusal)),
+            Some(caller) => {
+                let ask = |request: &Request| {
+                    endpoint(shared, request, route, &caller)
+                        .unwrap_or_else(|refusal| finish::refuse(request, &refusal))
+                };
+                let answer = ask(&asked_for(request, &outcome.faults));
+                swap::lay(&outcome.faults, shared, request, answer, ask)
+            }
         }
     };
     outcome
