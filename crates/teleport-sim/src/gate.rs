@@ -31,13 +31,12 @@ pub(crate) async fn pass(State(shared): State<Arc<Shared>>, request: Request, ne
         return answer(&Refusal::new(Code::Unavailable, "client version is not supported"));
     }
     let mut request = request;
-    let wanted = shared.recorder().wants(&method);
+    let wanted = shared.recorder().wanted();
     if wanted {
-        let Ok((whole, body)) = record::read(request).await else {
+        let Ok(noted) = record::note(&shared, &method, request).await else {
             return answer(&Refusal::new(Code::Cancelled, "the request broke off"));
         };
-        shared.recorder().add(&method, &body);
-        request = whole;
+        request = noted;
     }
     let under_way = UnderWay::enter(&shared, &method);
     let response = respond(&shared, &method, &peer, request, next).await;

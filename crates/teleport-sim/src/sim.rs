@@ -256,6 +256,19 @@ impl TeleportSim {
         Ok(())
     }
 
+    /// The same with the user's secrets (`local_auth`), which Teleport keeps elsewhere and shows to nobody: for the question what a
+    /// client does with what it should never see.
+    ///
+    /// # Errors
+    /// Bytes that cannot be decoded.
+    pub fn put_raw_user_with_secrets(&self, raw: &[u8]) -> Result<(), Refusal> {
+        let draft = Draft::read(raw)?;
+        let key = key(draft.name());
+        let user = draft.seal_with_secrets()?;
+        self.shared.cluster().plant_user(key, user);
+        Ok(())
+    }
+
     /// Removes a user past all checks (somebody else did). Not logged as a write.
     pub fn remove_user(&self, name: &str) {
         self.shared.cluster().remove_user(name);

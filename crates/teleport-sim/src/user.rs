@@ -131,6 +131,18 @@ impl Draft {
         })
     }
 
+    /// The same with its secrets.
+    pub(crate) fn seal_with_secrets(self) -> Result<StoredUser, Refusal> {
+        let broken = |error: prost::DecodeError| Refusal::new(tonic::Code::Internal, error.to_string());
+        let sent = take(&self.raw, USER_SPEC).map_err(broken)?.1.unwrap_or_default();
+        let secrets = take(&sent, SPEC_LOCAL_AUTH).map_err(broken)?.1.unwrap_or_default();
+        let user = self.seal(None)?;
+        let (mut raw, spec) = take(&user.raw, USER_SPEC).map_err(broken)?;
+        let spec = [spec.unwrap_or_default(), field(SPEC_LOCAL_AUTH, &secrets)].concat();
+        raw.extend(field(USER_SPEC, &spec));
+        Ok(StoredUser { raw: raw.into(), ..user })
+    }
+
     fn edited(&self, revision: &str, created_by: Option<Vec<u8>>) -> Result<Vec<u8>, prost::DecodeError> {
         let (rest, metadata) = take(&self.raw, USER_METADATA)?;
         let (mut rest, spec) = take(&rest, USER_SPEC)?;

@@ -210,11 +210,11 @@ impl Dialer {
 }
 
 /// Which of several failures is told: the form for a Proxy is right at an Auth Service too, so its failure says more than the other's; that an
-/// upgrade is not to be had says least, but a failure behind one says most.
+/// upgrade is not to be had says least, but a failure behind one says most, and so does a web server that is none of Teleport's.
 fn weight(way: Way, error: &DialError) -> u8 {
     match (way, error) {
         (_, DialError::Web(_)) => 0,
-        (Way::Upgrade, _) => 3,
+        (Way::Upgrade, _) | (_, DialError::Foreign(_)) => 3,
         (Way::Proxy, _) => 2,
         _ => 1,
     }

@@ -81,6 +81,8 @@ pub(crate) enum DialError {
     Silent(&'static str),
     /// The Proxy's web side does not do what it should.
     Web(String),
+    /// A web server answers under a certificate that is trusted, and it is none of Teleport's.
+    Foreign(String),
     /// The handshake with the Auth Service failed.
     Tls(io::Error),
 }
@@ -89,7 +91,7 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(error) | Self::Tcp(error) | Self::Tls(error) => error.fmt(f),
-            Self::HttpProxy(detail) | Self::Web(detail) => f.write_str(detail),
+            Self::HttpProxy(detail) | Self::Web(detail) | Self::Foreign(detail) => f.write_str(detail),
             Self::Silent(missed) => write!(f, "{missed} within {} s", PATIENCE.as_secs()),
         }
     }
@@ -108,7 +110,7 @@ impl DialError {
         match self {
             Self::Unresolved(_) => TeleportError::Unresolved { address, detail },
             Self::Tcp(_) | Self::HttpProxy(_) | Self::Silent(_) => TeleportError::Unreachable { address, detail },
-            Self::Web(_) => TeleportError::NotProxy { address, detail },
+            Self::Web(_) | Self::Foreign(_) => TeleportError::NotProxy { address, detail },
             Self::Tls(_) => TeleportError::Handshake { address, detail },
         }
     }

@@ -50,6 +50,11 @@ pub(crate) async fn upgrade(web: Stream, address: &Address) -> Result<Stream, Di
         }
     });
     let response = sender.send_request(request).await.map_err(|error| failed(error.to_string()))?;
+    if response.status().is_success() || response.status().is_redirection() {
+        // A Proxy that cannot says that it cannot; a portal or a page for everything shows itself.
+        let detail = format!("{PATH} answers {}, as web servers do that have a page for everything", response.status());
+        return Err(DialError::Foreign(detail));
+    }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(failed(format!("{} answers {}", PATH, response.status())));
     }
