@@ -154,6 +154,41 @@ async fn a_key_is_made_shown_pasted_into_okta_and_changed_on_demand() {
     assert_eq!(condition(&after, "Ready")["status"], "True");
     assert_eq!(key(&after), key(&resource), "nothing more happens");
     assert_eq!(failed_passes(&house).await, failed, "a pass failed because of the rotation");
+    told_in_the_journal(&house, first["kid"].as_str().unwrap(), next["kid"].as_str().unwrap());
+    let created: jiff::Timestamp = next["created"].as_str().unwrap().parse().unwrap();
+    let scraped = house.get("/metrics", "text/plain").await;
+    let age =
+        scraped.lines().find(|line| line.starts_with("okta_user_sync_okta_key_created_timestamp_seconds{")).unwrap();
+    let shown: f64 = age.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((shown - created.as_duration().as_secs_f64()).abs() < 1.0, "the age of the key in use: {age}, {created}");
+}
+
+/// The life of both keys, step by step, as the audit journal tells it.
+fn told_in_the_journal(house: &House, first: &str, next: &str) {
+    let lines: Vec<Value> = house.journal().into_iter().filter(|line| line["kid"].is_string()).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            ["action", "phase", "kid"]
+                .map(|field| line[field].as_str().unwrap())
+                .join(" ")
+                .replace(first, "1")
+                .replace(next, "2")
+        })
+        .collect();
+    let wanted = [
+        "make_key intent 1",
+        "make_key outcome 1",
+        "accept_key outcome 1",
+        "make_key intent 2",
+        "make_key outcome 2",
+        "accept_key outcome 2",
+        "remove_key intent 1",
+        "remove_key outcome 1",
+    ];
+    assert_eq!(told, wanted, "{lines:#?}");
+    assert!(lines.iter().all(|line| line["result"] == "done" || line["phase"] == "intent"), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.to_string().contains("PRIVATE")), "P16");
 }
 
 #[tokio::test(flavor = "multi_thread")]

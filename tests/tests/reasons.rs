@@ -49,7 +49,6 @@ const OTHER_WORDS: &[&str] = &[
     "CleanUp",
     "LeaversLocked",
     "SuspendedLocked",
-    "IdentityExpiring",
     "RotateKey",
     "KeyMade",
     "KeyAccepted",

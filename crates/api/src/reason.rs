@@ -181,6 +181,7 @@ pub const GROUPS: &[Group] = &[
             reason("IdentityKeyMismatch", "key and certificate of the identity do not belong together"),
             reason("IdentityWithoutAuthority", "the identity names no certificate authority"),
             reason("IdentityNotYetValid", "the identity is not valid yet; look at the clocks"),
+            reason("IdentityExpiring", "the identity runs out soon, and nobody has renewed it"),
             reason("IdentityExpired", "the identity has run out"),
             reason("IdentityRefused", "Teleport does not take the identity"),
             reason("IdentityDeleted", "the identity's own user is gone"),

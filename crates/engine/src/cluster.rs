@@ -47,8 +47,10 @@ pub struct ClusterFacts {
     pub route: String,
     /// When the identity that we are known by runs out.
     pub identity_expires: Option<Timestamp>,
-    /// What is worth knowing of cluster and identity, and is no error.
+    /// What is worth knowing of the cluster, and is no error.
     pub notices: Vec<String>,
+    /// That the identity runs out soon and should have been renewed by now, and what to do.
+    pub expiring: Option<String>,
 }
 
 /// The SAML connector, if it can be seen.

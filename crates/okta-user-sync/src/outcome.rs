@@ -35,7 +35,7 @@ pub struct Document<'a> {
     problem_count: usize,
     pending_plan: Option<&'a api::status::PendingPlan>,
     approval: Option<&'a str>,
-    warnings: &'a [String],
+    warnings: Vec<&'a str>,
     changes: &'a [Change],
     lock_lifetime: Option<String>,
     okta_calls: u64,
@@ -63,7 +63,7 @@ pub fn document<'a>(resource: &'a str, report: &'a Report, took: Duration, ignor
         problem_count: report.problem_count,
         pending_plan: report.pending.as_ref(),
         approval: report.approval.as_deref(),
-        warnings: &report.warnings,
+        warnings: warnings(report).collect(),
         changes: &report.changes,
         lock_lifetime: lock_lifetime(report),
         okta_calls: report.okta_calls,
@@ -77,6 +77,12 @@ pub fn document<'a>(resource: &'a str, report: &'a Report, took: Duration, ignor
         }),
         ignored,
     }
+}
+
+/// What is worth knowing; first that the identity runs out, if it does.
+fn warnings(report: &Report) -> impl Iterator<Item = &str> {
+    let expiring = report.cluster.as_ref().and_then(|cluster| cluster.expiring.as_ref());
+    expiring.into_iter().chain(&report.warnings).map(String::as_str)
 }
 
 fn lock_lifetime(report: &Report) -> Option<String> {
@@ -100,7 +106,7 @@ pub fn tables(resource: &str, report: &Report, took: Duration) -> String {
     parts.extend(report.pending.as_ref().map(held));
     parts.extend(report.approval.as_ref().map(|approval| format!("Approval: {approval}")));
     parts.extend(problems(report));
-    parts.extend(report.warnings.iter().map(|warning| format!("Warning: {warning}")));
+    parts.extend(warnings(report).map(|warning| format!("Warning: {warning}")));
     parts.join("\n\n").replacen("\n\n", "\n", 1) + "\n"
 }
 

@@ -115,6 +115,7 @@ async fn an_operator_without_a_secret_joins_works_and_renews_by_itself() {
     };
     let warned = pod.house.ask_until("a warning", cannot).await;
     assert_eq!(condition(&warned, "Ready")["status"], "True", "{warned:#}");
+    assert_eq!(condition(&warned, "Warning")["reason"], "IdentityExpiring");
     let told = condition(&warned, "Warning")["message"].as_str().unwrap().to_owned();
     assert!(told.contains("audience") && told.contains("serviceAccountToken"), "what to mend in the pod: {told}");
 

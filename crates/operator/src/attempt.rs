@@ -73,7 +73,7 @@ pub(crate) async fn attempt(
     };
     tell(context, object, ending, &moment, why);
     let mut next = status::ended(previous, ending, moment);
-    keys::note_accepted(&mut next, ended.as_ref().ok(), now);
+    keys::note_accepted(context, object, &mut next, ended.as_ref().ok(), now);
     next.fast_path = Some(context.fast_path.status(&object.uid().unwrap_or_default()));
     if let Some(lane) = part.lane {
         let read = ended.as_ref().map_or(&Read::NotBegun, |report| &report.read);
@@ -210,7 +210,12 @@ async fn weigh_membership(context: &Context, object: &OktaUserSync, report: &mut
     let Some(membership) = context.resolver.membership(&subject(object, &OktaUserSyncStatus::default())) else {
         return;
     };
-    report.warnings.extend(membership.trouble().await);
+    let expiring = report.cluster.as_mut().map(|cluster| &mut cluster.expiring);
+    match (expiring, membership.trouble().await) {
+        // It says why, beside when.
+        (Some(expiring), trouble @ Some(_)) => *expiring = trouble,
+        (_, trouble) => report.warnings.extend(trouble),
+    }
     let refused = |failure: &Failure| failure.side == Side::Teleport && failure.class == Class::Credential;
     // Refused, deleted, or of an authority that was rotated away: a new one may do.
     if report.failure.as_ref().is_some_and(refused) {

@@ -1,12 +1,14 @@
-//! The audit journal: every write to Teleport as two lines of JSON, one before it is made and one after it has ended.
+//! The audit journal: every write to Teleport, and every step of a key that the operator makes, as two lines of JSON, one
+//! before it is made and one after it has ended.
 //!
-//! Lines name people by their Okta id only, so that a journal may be kept longer than user names may. The shape is
-//! [`Line`]; docs/journal.md tells it, and docs/journal.schema.json is made from it. A line is handed to the operating
+//! Lines name people by their Okta id only, so that a journal may be kept longer than user names may. The shapes are
+//! [`Line`] and [`KeyLine`]; docs/journal.md tells them, and docs/journal.schema.json is made from [`AnyLine`]. A line is handed to the operating
 //! system before the write is made: a crash of the process hides nothing, a crash of the machine may hide the last lines.
 //!
 //! A journal that cannot be written stops nothing. A full disk must not keep a leaver's access open; it is told in the log
 //! and by the metric `okta_user_sync_journal_failures`, which an alert watches.
 
+mod key_line;
 mod line;
 
 use std::{
@@ -26,10 +28,26 @@ use engine::{
     lock::LockReason,
 };
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tracing::error;
 
-pub use self::line::{Line, Phase, Verdict};
+pub use self::{
+    key_line::{KeyAction, KeyLine, KeyStep},
+    line::{Line, Phase, Verdict},
+};
 use crate::metrics::{Metrics, Resource};
+
+/// One line of the journal, of whichever shape; `schema` says which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "okta-user-sync audit journal, one line")]
+pub enum AnyLine {
+    /// A write to Teleport.
+    Write(Box<Line>),
+    /// A step of a key that the operator makes.
+    Key(KeyLine),
+}
 
 /// Where the journal goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,13 +121,63 @@ impl Journal {
         PassJournal { journal: self, resource, pass, metrics, count: AtomicU64::new(0), done: Mutex::default() }
     }
 
-    fn keep(&self, line: impl FnOnce() -> Line) -> io::Result<()> {
+    /// Notes a step of a key before it is taken. What it returns notes the end; dropped without it the journal shows that
+    /// nobody saw one.
+    #[must_use]
+    pub fn key_begins<'a>(
+        &'a self,
+        step: KeyStep<'_>,
+        resource: &Resource,
+        metrics: Option<&'a Metrics>,
+    ) -> KeyEntry<'a> {
+        let line = KeyLine::new(step, &uuid::Uuid::new_v4().simple().to_string(), resource, &self.instance);
+        let entry = KeyEntry { journal: self, metrics, line };
+        entry.keep(entry.line.clone());
+        entry
+    }
+
+    /// Notes a step of a key that is no write of its own and has happened.
+    pub fn key_happened(&self, step: KeyStep<'_>, resource: &Resource, metrics: Option<&Metrics>) {
+        let line = KeyLine::new(step, &uuid::Uuid::new_v4().simple().to_string(), resource, &self.instance);
+        KeyEntry { journal: self, metrics, line }.ended(Verdict::Done, None);
+    }
+
+    fn keep(&self, line: impl FnOnce() -> AnyLine) -> io::Result<()> {
         let Some(sink) = &self.sink else { return Ok(()) };
         let mut text = serde_json::to_string(&line())?;
         text.push('\n');
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.write_all(text.as_bytes())?;
         sink.flush()
+    }
+}
+
+/// A line that could not be kept is told, and stops nothing.
+fn told_if_lost(kept: io::Result<()>, metrics: Option<&Metrics>) {
+    if let Err(why) = kept {
+        error!("the audit journal cannot be written, and writes go on without it: {why}");
+        if let Some(metrics) = metrics {
+            metrics.journal_failed();
+        }
+    }
+}
+
+/// A step of a key that has been noted and has not ended.
+pub struct KeyEntry<'a> {
+    journal: &'a Journal,
+    metrics: Option<&'a Metrics>,
+    line: KeyLine,
+}
+
+impl KeyEntry<'_> {
+    /// Notes how it ended.
+    pub fn ended(self, result: Verdict, reason: Option<&str>) {
+        let line = KeyLine { time: Timestamp::now(), ..self.line.clone().ended(result, reason) };
+        self.keep(line);
+    }
+
+    fn keep(&self, line: KeyLine) {
+        told_if_lost(self.journal.keep(|| AnyLine::Key(line)), self.metrics);
     }
 }
 
@@ -141,17 +209,13 @@ impl PassJournal<'_> {
 
     fn keep(&self, number: u64, write: &Write<'_>, phase: Phase, verdict: Option<Verdict>, reason: Option<&str>) {
         let kept = self.journal.keep(|| {
-            Line::new(write)
+            let line = Line::new(write)
                 .at(Timestamp::now(), &self.journal.instance)
                 .of(self.resource, self.pass, number)
-                .ended(phase, verdict, reason)
+                .ended(phase, verdict, reason);
+            AnyLine::Write(Box::new(line))
         });
-        if let Err(why) = kept {
-            error!(pass = self.pass, "the audit journal cannot be written, and writes go on without it: {why}");
-            if let Some(metrics) = self.metrics {
-                metrics.journal_failed();
-            }
-        }
+        told_if_lost(kept, self.metrics);
     }
 
     fn note(&self, write: &Write<'_>, reason: Option<LockReason>) {

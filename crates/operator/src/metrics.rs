@@ -215,11 +215,6 @@ impl Metrics {
         self.resources.identity(of, from, until);
     }
 
-    /// Shows when the key for Okta was made, if this operator made it.
-    pub fn key_created(&self, of: &Resource, at: Timestamp) {
-        self.resources.key_created(of, at);
-    }
-
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Resource) {
         self.resources.forget(of);

@@ -343,14 +343,17 @@ impl<'a> Writer<'a> {
     }
 
     fn warnings(&mut self, report: &Report) {
-        let mut words = report.warnings.clone();
+        let expiring = report.cluster.as_ref().and_then(|cluster| cluster.expiring.as_ref());
+        // First what stops everything when nobody minds it; the reason is that of the first.
+        let mut words: Vec<&str> = expiring.into_iter().chain(&report.warnings).map(String::as_str).collect();
         if report.pending.is_none() {
-            words.extend(report.approval.clone());
+            words.extend(report.approval.as_deref());
         }
         if words.is_empty() {
             return self.clear(condition::WARNING);
         }
-        self.set(condition::WARNING, "True", "WorthKnowing", &words.join("; "));
+        let reason = if expiring.is_some() { "IdentityExpiring" } else { "WorthKnowing" };
+        self.set(condition::WARNING, "True", reason, &words.join("; "));
     }
 }
 
@@ -367,8 +370,11 @@ fn success(report: &Report) -> (&'static str, String) {
 }
 
 fn partly(report: &Report) -> String {
-    let first = report.problems.first();
-    let first = first.map(|problem| format!("{FIRST}{}", problem.message)).unwrap_or_default();
+    let first = report.problems.first().map(|Problem { message, remedy, .. }| {
+        let message = message.trim_end_matches('.');
+        if remedy.is_empty() { format!("{FIRST}{message}") } else { format!("{FIRST}{message}. To do: {remedy}") }
+    });
+    let first = first.unwrap_or_default();
     format!("{} things were left undone, see status.errors{first}", report.problem_count)
 }
 

@@ -251,7 +251,8 @@ impl TeleportClient {
             own_name,
             route: self.way().map(Way::as_str).unwrap_or_default().to_owned(),
             identity_expires: Some(identity.expires()),
-            notices: lines::notice(&ping.server_version).into_iter().chain(identity.notice(Timestamp::now())).collect(),
+            notices: lines::notice(&ping.server_version).into_iter().collect(),
+            expiring: identity.notice(Timestamp::now()),
             version: ping.server_version,
         })
     }

@@ -464,6 +464,7 @@ impl Cluster for World {
             route: "Proxy".into(),
             identity_expires: None,
             notices: vec![],
+            expiring: None,
         })
     }
 

@@ -10,12 +10,13 @@ use crate::metrics::Resource;
 /// Version of the shape. Fields may be added within a version.
 pub const VERSION: &str = "usersync.dev/journal/v1";
 
-/// One line: a write to Teleport that is going to be made, or one that has ended.
+/// One line about a write to Teleport that is going to be made, or one that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(title = "okta-user-sync audit journal, one line")]
+#[schemars(title = "A write to Teleport")]
 pub struct Line {
     /// Version of this shape: `usersync.dev/journal/v1`.
+    #[schemars(extend("const" = VERSION))]
     schema: &'static str,
     /// Which of the two lines of a write this is.
     phase: Phase,

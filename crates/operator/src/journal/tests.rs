@@ -103,6 +103,38 @@ fn an_update_tells_values_of_roles_only() {
 }
 
 #[test]
+fn steps_of_a_key_are_told_in_a_shape_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&Target::File(path.clone()), "pod-1").unwrap();
+    let step = |action| KeyStep { action, kid: "k1", secret: "acme-okta-key-1", why: "there is none" };
+    journal.key_begins(step(KeyAction::Make), &resource(), None).ended(Verdict::Failed, Some("SecretForbidden"));
+    journal.key_happened(step(KeyAction::Accept), &resource(), None);
+    // Nobody saw the end of this one.
+    drop(journal.key_begins(step(KeyAction::Remove), &resource(), None));
+    let text = fs::read_to_string(path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |line: &Value| {
+        [&line["action"], &line["phase"], &line["result"]].map(|word| word.as_str().unwrap_or("").to_owned())
+    };
+    let told: Vec<_> = lines.iter().map(of).collect();
+    let wanted = [
+        ["make_key", "intent", ""],
+        ["make_key", "outcome", "failed"],
+        ["accept_key", "outcome", "done"],
+        ["remove_key", "intent", ""],
+    ];
+    assert_eq!(told, wanted.map(|row| row.map(str::to_owned)));
+    assert_eq!((&lines[0]["id"], &lines[1]["reason"]), (&lines[1]["id"], &json!("SecretForbidden")));
+    let first = json!({
+        "schema": "usersync.dev/journal/key/v1", "phase": "intent", "time": lines[0]["time"], "id": lines[0]["id"],
+        "resource": "home/acme", "instance": "pod-1", "action": "make_key", "kid": "k1", "secret": "acme-okta-key-1",
+        "why": "there is none",
+    });
+    assert_eq!(lines[0], first);
+}
+
+#[test]
 fn a_journal_that_cannot_be_written_stops_nothing_and_is_counted() {
     struct Full;
     impl io::Write for Full {

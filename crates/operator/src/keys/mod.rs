@@ -32,7 +32,8 @@ use self::{
     vault::{Held, PutError, secret_name},
 };
 use crate::{
-    attempt::subject,
+    attempt::{resource, subject},
+    journal::{KeyAction, KeyEntry, KeyStep, Verdict},
     kubernetes::ApiError,
     pace::{self, Backoff},
     reconcile::Context,
@@ -214,6 +215,7 @@ impl Look<'_> {
             Step::Make(number, why) => state.with(self.make(number, why, now).await?),
             Step::Ask(kid) if self.ask(&kid).await => {
                 self.upkeep.asked = None;
+                self.note(KeyAction::Accept, &kid, "Okta accepts it");
                 state.accepted(&kid, now, overlap)
             }
             Step::Ask(_) => {
@@ -223,13 +225,15 @@ impl Look<'_> {
             }
             Step::Revert => {
                 self.upkeep.refused = None;
-                state.revert(now)
+                let state = state.revert(now);
+                if let Some(used) = state.in_use() {
+                    self.note(KeyAction::Revert, &used.kid, "Okta refuses its successor");
+                }
+                state
             }
             Step::Remove(kid) => {
                 if let Some(held) = self.held.iter().find(|held| held.key.kid == kid) {
-                    let removed = self.context.vault.remove(self.object, held).await;
-                    removed.map_err(|error| words::unavailable(&error))?;
-                    info!(namespace = self.object.namespace(), name = self.object.name_any(), kid, "removed a key");
+                    self.remove(held).await?;
                 }
                 state.removed(&kid)
             }
@@ -242,21 +246,56 @@ impl Look<'_> {
         // RSA takes a good part of a second.
         let made = tokio::task::spawn_blocking(|| PrivateKey::generate(KeyKind::Rsa2048));
         let key = made.await.unwrap_or(Err(KeyError::Generation)).map_err(|error| words::unusable(&error))?;
-        match self.context.vault.put(self.object, number, &key, now).await {
-            Ok(true) => info!(
-                namespace = self.object.namespace(),
-                name = self.object.name_any(),
-                kid = key.kid(),
-                ?why,
-                "made a key pair"
-            ),
-            Ok(false) => debug!(name = self.object.name_any(), number, "the key is there already"),
-            Err(PutError::Api(error)) => return Err(words::unwritable(self.object, &error)),
-            Err(PutError::Key(error)) => return Err(words::unusable(&error)),
+        let entry = self.begins(KeyAction::Make, key.kid(), &secret_name(self.object, number), why.words());
+        let put = self.context.vault.put(self.object, number, &key, now).await.map_err(|error| match error {
+            PutError::Api(error) => words::unwritable(self.object, &error),
+            PutError::Key(error) => words::unusable(&error),
+        });
+        match put {
+            Ok(true) => {
+                entry.ended(Verdict::Done, None);
+                let (namespace, name) = (self.object.namespace(), self.object.name_any());
+                info!(namespace, name, kid = key.kid(), ?why, "made a key pair");
+            }
+            Ok(false) => {
+                entry.ended(Verdict::Exists, None);
+                debug!(name = self.object.name_any(), number, "the key is there already");
+            }
+            Err(failure) => {
+                entry.ended(Verdict::Failed, Some(failure.reason));
+                return Err(failure);
+            }
         }
         self.held = self.context.vault.keys(self.object).await.map_err(|error| words::unavailable(&error))?;
         let found = self.held.iter().find(|held| held.key.number == number);
         found.map(|held| held.key.clone()).ok_or_else(|| words::taken(&secret_name(self.object, number)))
+    }
+
+    /// Deletes a key's Secret.
+    async fn remove(&self, held: &Held) -> Result<(), Failure> {
+        let kid = &held.key.kid;
+        let entry = self.begins(KeyAction::Remove, kid, &held.secret, "it is used no more");
+        let removed = self.context.vault.remove(self.object, held).await.map_err(|error| words::unavailable(&error));
+        match &removed {
+            Ok(()) => entry.ended(Verdict::Done, None),
+            Err(failure) => entry.ended(Verdict::Failed, Some(failure.reason)),
+        }
+        removed?;
+        info!(namespace = self.object.namespace(), name = self.object.name_any(), kid, "removed a key");
+        Ok(())
+    }
+
+    /// Notes in the journal what is going to be done to a key.
+    fn begins(&self, action: KeyAction, kid: &str, secret: &str, why: &'static str) -> KeyEntry<'_> {
+        let step = KeyStep { action, kid, secret, why };
+        self.context.journal.key_begins(step, &resource(self.object), Some(&self.context.metrics))
+    }
+
+    /// Notes in the journal what has become of a key.
+    fn note(&self, action: KeyAction, kid: &str, why: &'static str) {
+        let Some(held) = self.held.iter().find(|held| held.key.kid == kid) else { return };
+        let step = KeyStep { action, kid, secret: &held.secret, why };
+        self.context.journal.key_happened(step, &resource(self.object), Some(&self.context.metrics));
     }
 
     /// Whether Okta gives a token for this key. The client in use, with its token, has no part in it.
@@ -403,13 +442,23 @@ impl Upkeep {
     }
 }
 
-/// Notes in the status after a pass that Okta has accepted the key, which a pass that reached the organisation proves.
-pub(crate) fn note_accepted(status: &mut OktaUserSyncStatus, report: Option<&Report>, now: Timestamp) {
+/// Notes in the status after a pass, and in the journal, that Okta has accepted the key, which a pass that reached the
+/// organisation proves.
+pub(crate) fn note_accepted(
+    context: &Context,
+    object: &OktaUserSync,
+    status: &mut OktaUserSyncStatus,
+    report: Option<&Report>,
+    now: Timestamp,
+) {
     if let Some(key) = &mut status.public_key
         && key.accepted.is_none()
         && report.is_some_and(|report| report.organisation.is_some())
     {
         key.accepted = Some(whole(now));
+        let (kid, secret) = (key.kid.as_str(), key.secret_name.as_str());
+        let step = KeyStep { action: KeyAction::Accept, kid, secret, why: "Okta accepts it" };
+        context.journal.key_happened(step, &resource(object), Some(&context.metrics));
     }
 }
 

@@ -76,6 +76,19 @@ pub enum Why {
     Age,
 }
 
+impl Why {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::First => "there is none",
+            Self::Lost => "the Secret of the one in use is gone",
+            Self::Asked => "the annotation usersync.dev/rotate-key asks for it",
+            Self::Age => "the one in use has reached the age of okta.keyRotation",
+        }
+    }
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

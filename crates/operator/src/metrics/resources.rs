@@ -120,6 +120,12 @@ impl Resources {
         if let Some(last) = &status.last_successful_run {
             self.succeeded.of(of, Alone).set(seconds(last.0));
         }
+        // A key that Okta has not accepted is none that it knows this operator by; one that was given is in no status.
+        if let Some(key) = status.public_key.as_ref().filter(|key| key.accepted.is_some()) {
+            self.key_created.of(of, Alone).set(seconds(key.created.0));
+        } else {
+            self.key_created.forget(of);
+        }
         if let Some(users) = &status.users {
             self.locks.of(of, Alone).set(users.locked);
             for (state, count) in states(users) {
@@ -131,10 +137,6 @@ impl Resources {
     pub(super) fn identity(&self, of: &Resource, from: Timestamp, until: Timestamp) {
         self.identity_issued.of(of, Alone).set(seconds(from));
         self.identity_expiry.of(of, Alone).set(seconds(until));
-    }
-
-    pub(super) fn key_created(&self, of: &Resource, at: Timestamp) {
-        self.key_created.of(of, Alone).set(seconds(at));
     }
 
     pub(super) fn forget(&self, of: &Resource) {

@@ -8,6 +8,16 @@ fn resource() -> Resource {
     Resource { namespace: "home".into(), name: "acme".into() }
 }
 
+/// A key that the operator made at that time, and that Okta accepts since.
+fn key(created: Timestamp, accepted: Option<Timestamp>) -> api::status::PublicKey {
+    let jwk = serde_json::json!({ "kty": "RSA", "use": "sig", "kid": "k", "alg": "RS256" });
+    let key = serde_json::json!({
+        "kid": "k", "jwk": jwk, "secretName": "s", "created": created.to_string(),
+        "accepted": accepted.map(|at| at.to_string()),
+    });
+    serde_json::from_value(key).unwrap()
+}
+
 fn after_one_pass() -> Metrics {
     let metrics = Metrics::new("1.2.3");
     let took = SignedDuration::from_millis(300);
@@ -19,12 +29,12 @@ fn after_one_pass() -> Metrics {
     let moment = Moment { generation: 1, started: now, now, next_run: now, token: None, id: "p" };
     let mut report = report(Outcome::Succeeded);
     report.problem_classes = BTreeMap::from([("Conflict", 2)]);
-    let status = ended(&api::OktaUserSyncStatus::default(), Ending::Report(&report), moment);
+    let mut status = ended(&api::OktaUserSyncStatus::default(), Ending::Report(&report), moment);
+    status.public_key = Some(key(now, Some(now)));
     metrics.status(&resource(), &status);
     metrics.spec(&resource(), &crate::status::tests::example().spec);
     metrics.problems(&resource(), Some(&report));
     metrics.identity(&resource(), Timestamp::UNIX_EPOCH, now);
-    metrics.key_created(&resource(), now);
     metrics.wrote(&resource(), Action::PutLock, Some(LockReason::Leaver), true);
     metrics.wrote(&resource(), Action::RemoveLock, None, true);
     metrics.wrote(&resource(), Action::CreateUser, None, false);
@@ -69,6 +79,19 @@ fn a_scrape_tells_what_happened() {
     ] {
         assert!(text.lines().any(|have| have == line), "{line} is missing in\n{text}");
     }
+}
+
+#[test]
+fn the_age_of_a_key_is_told_while_okta_knows_this_operator_by_it() {
+    let (metrics, of) = (Metrics::new("1"), resource());
+    let created = Timestamp::from_second(1_700_000_000).unwrap();
+    let shows = |public_key| {
+        metrics.status(&of, &api::OktaUserSyncStatus { public_key, ..Default::default() });
+        metrics.text().contains("okta_key_created_timestamp_seconds{")
+    };
+    assert!(!shows(Some(key(created, None))), "Okta does not know it yet");
+    assert!(shows(Some(key(created, Some(created)))));
+    assert!(!shows(None), "a key of somebody else's making took over");
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(crate) fn report(outcome: Outcome) -> Report {
             route: "Proxy".into(),
             identity_expires: None,
             notices: vec![],
+            expiring: None,
         }),
         lock_life: Some(SignedDuration::from_hours(31)),
         memory: api::status::Memory { people: 250, ..api::status::Memory::default() },
@@ -262,6 +263,22 @@ fn drift_is_seen_until_a_pass_finds_none() {
     assert_eq!(life.find(condition::DRIFT_SEEN), None);
 }
 
+#[test]
+fn an_identity_that_runs_out_soon_has_a_reason_of_its_own() {
+    let mut life = Life::begin();
+    let mut warned = report(Outcome::Succeeded);
+    warned.warnings = vec!["something else".into()];
+    life.pass(Ending::Report(&warned));
+    assert_eq!(life.find(condition::WARNING), Some(("True", "WorthKnowing")));
+    warned.cluster.as_mut().unwrap().expiring = Some("it runs out at noon".into());
+    life.pass(Ending::Report(&warned));
+    assert_eq!(life.find(condition::WARNING), Some(("True", "IdentityExpiring")));
+    let told = condition::find(&life.status.conditions, condition::WARNING).unwrap();
+    assert_eq!(told.message, "it runs out at noon; something else", "what stops everything comes first");
+    life.pass(Ending::Report(&report(Outcome::Succeeded)));
+    assert_eq!(life.find(condition::WARNING), None, "renewed");
+}
+
 /// 100 000 people with conflicts, removals held, and every text as long and as bad as it can be.
 #[test]
 fn a_status_stays_below_64_kib_whatever_the_texts_are() {
@@ -295,7 +312,7 @@ fn a_status_stays_below_64_kib_whatever_the_texts_are() {
         organisation.app = Some(App { id: text.clone(), label: text.clone(), ..App::default() });
         organisation.scopes = vec![text.clone(); 1000];
         let cluster = worst.cluster.as_mut().unwrap();
-        (cluster.name, cluster.version) = (text.clone(), text.clone());
+        (cluster.name, cluster.version, cluster.expiring) = (text.clone(), text.clone(), Some(text.clone()));
 
         let mut life = Life::begin();
         life.pass(Ending::Report(&worst));
