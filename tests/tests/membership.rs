@@ -85,12 +85,14 @@ async fn resources_share_one_join_which_is_renewed_under_them_and_ends_with_them
     eventually(SOON, "the new end to be told", heard).await.unwrap();
     assert!(told.lock().unwrap()[0].starts_with("home/acme "), "{told:?}");
 
+    // With nobody who lives on it, it is given up: there is nothing left that could be renewed …
     drop(client);
-    // Two more half lives: whatever was under way has ended.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let given_up = async || if membership.is_joined().await { Err("an identity is kept") } else { Ok(()) };
+    eventually(SOON, "the identity to be given up", given_up).await.unwrap();
     let quiet = certificates(&house);
-    tokio::time::sleep(Duration::from_secs(9)).await;
-    assert_eq!(certificates(&house), quiet, "nobody needs it, so it is not renewed");
+    // … and nothing was, until somebody comes.
+    membership.identity().await.unwrap();
+    assert_eq!(certificates(&house), quiet + 1, "joined anew for whoever asks, and not before");
     stop.cancel();
     keeping.await.unwrap();
 }

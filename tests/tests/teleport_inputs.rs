@@ -73,8 +73,31 @@ async fn a_persons_identity_that_wants_a_second_factor_is_told_so() {
         told.contains("second factor") && told.contains("tctl bots add") && told.contains("tctl auth sign"),
         "{told}"
     );
-    assert_eq!(condition(&resource, "Ready")["status"], "False");
+    let ready = condition(&resource, "Ready");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("PartlyFailed")), "{ready}");
+    let told = ready["message"].as_str().unwrap();
+    assert!(told.contains("second factor") && told.contains("tctl bots add"), "{told}");
     assert!(house.teleport.writes().iter().all(|write| !write.done()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_that_runs_out_soon_is_a_warning_with_a_reason_of_its_own() {
+    let house = House::with_people(2).await;
+    house.put_secrets().await;
+    // The last tenth of its life.
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5);
+    let short = IdentityKind::user(teleport_sim::BOT_USER, &[BOT_ROLE]).until(soon);
+    house.put_secret("identity", &house.teleport.identity(&short).unwrap()).await;
+    house.change(&house.spec()).await;
+    let resource = house.until_ready().await;
+    let warning = condition(&resource, "Warning");
+    assert_eq!((&warning["status"], &warning["reason"]), (&json!("True"), &json!("IdentityExpiring")), "{warning}");
+    let told = warning["message"].as_str().unwrap();
+    assert!(told.contains("runs out at") && told.contains("issue a new identity"), "{told}");
+    house.put_secret("identity", &house.identity()).await;
+    let renewed =
+        |resource: &Value| condition(resource, "Warning").is_null() && condition(resource, "Ready")["status"] == "True";
+    house.until("the renewed identity to be used", renewed).await;
 }
 
 /// A user with nothing but a name, encoded: field 4 (metadata) holding field 1 (name).
@@ -85,27 +108,44 @@ fn teleport_proto_user(name: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_server_that_answers_html_is_no_proxy() {
-    let house = House::with_people(2).await;
+    let (address, certificate) = html().await;
+    let house =
+        House::with_settings(2, |settings| settings.defaults.teleport.web_authorities = Some(certificate)).await;
     house.put_secrets().await;
-    let address = html().await;
     let mut spec = house.spec();
     spec["teleport"]["address"] = address.to_string().into();
     house.change(&spec).await;
-    let told = |resource: &Value| condition(resource, "TeleportReady")["status"] == "False";
-    let resource = house.until("the refusal", told).await;
-    let ready = condition(&resource, "Ready");
-    let reason = ready["reason"].as_str().unwrap();
-    assert!(["NotTeleport", "NotTeleportProxy", "TeleportNotTrusted"].contains(&reason), "{ready}");
-    assert!(ready["message"].as_str().unwrap().contains("address"), "{ready}");
-    assert_eq!(house.teleport.writes().len(), 0);
+    // Its certificate is trusted, so what it says counts: 200 and a page, where a Proxy would change protocols.
+    let words = ["connectionupgrade answers 200 OK", "spec.teleport.address", "--teleport-web-ca"];
+    refused(&house, "a page from a trusted web server", "NotTeleportProxy", &words).await;
 }
 
-/// A web server with TLS of its own, which answers everything with a friendly page.
-async fn html() -> SocketAddr {
-    let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()).into();
-    let config =
-        rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_server_that_nobody_vouches_for_is_not_trusted() {
+    let (address, _) = html().await;
+    let house = House::with_people(2).await;
+    house.put_secrets().await;
+    let mut spec = house.spec();
+    spec["teleport"]["address"] = address.to_string().into();
+    house.change(&spec).await;
+    let words = ["address and identity belong to the same cluster", "tctl status"];
+    refused(&house, "a certificate of nobody's", "TeleportNotTrusted", &words).await;
+}
+
+/// A web server that answers everything with a friendly page, under a certificate of this authority (PEM).
+async fn html() -> (SocketAddr, String) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let vouches = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let own_key = rcgen::KeyPair::generate().unwrap();
+    let own =
+        rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&own_key, &issuer).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own_key.serialize_der()).into();
+    // One provider for the process; a second installation fails, and that is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.der().clone()], key);
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -125,7 +165,7 @@ async fn html() -> SocketAddr {
             });
         }
     });
-    address
+    (address, vouches)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,6 +137,11 @@ impl Membership {
         self.joined.notify_one();
     }
 
+    /// Whether an identity is held now.
+    pub async fn is_joined(&self) -> bool {
+        self.state.lock().await.identity.is_some()
+    }
+
     /// What stands in the way of renewing an identity that still holds, and until when it does.
     pub async fn trouble(&self) -> Option<String> {
         let state = self.state.lock().await;
