@@ -5,6 +5,8 @@
 //! Go, and not built before, these tests are skipped with a word on why.
 #![allow(clippy::unwrap_used, clippy::panic)] // tests may panic
 
+#[path = "peers/conversation.rs"]
+mod conversation;
 #[path = "peers/requests.rs"]
 mod requests;
 
@@ -75,6 +77,57 @@ async fn reads_as_it_is(peers: &Peers, okta: &OktaSim) {
         let targets = event["target"].as_array().unwrap().iter().map(|target| target["id"].clone()).collect::<Value>();
         let wanted = json!({ "type": event["eventType"], "outcome": event["outcome"]["result"], "targets": targets });
         assert!(seen["events"].as_array().unwrap().contains(&wanted), "{wanted} is not in {}", seen["events"]);
+    }
+}
+
+#[tokio::test]
+async fn oktas_own_sdk_gets_the_refusals_that_it_expects() {
+    type Spoil = fn(&OktaSim);
+    let Some(peers) = Peers::provide().await else { return };
+    let cases: [(&str, Spoil, u64, &str, &str); 6] = [
+        ("no admin role", |okta| okta.org().set_role(okta_sim::Role::None), 403, "E0000006", "permission"),
+        ("a scope that is not granted", |okta| okta.org().set_scopes(&["okta.users.read"]), 403, "", "403"),
+        ("no scope granted", |okta| okta.org().set_scopes(&[]), 400, "", "consent_required"),
+        (
+            "a key that is not registered",
+            |okta| {
+                let kids = okta.org().summary()["clients"][0]["kids"].clone();
+                for kid in kids.as_array().unwrap() {
+                    okta.org().remove_key(kid.as_str().unwrap());
+                }
+            },
+            401,
+            "",
+            "invalid_client",
+        ),
+        (
+            "a rate limit used up",
+            |okta| {
+                okta.org().fault_json(&json!({ "path": "/api/v1/apps/*", "kind": { "rateLimited": {} } })).unwrap();
+            },
+            429,
+            "E0000047",
+            "rate limit",
+        ),
+        (
+            "a server in trouble",
+            |okta| {
+                okta.org()
+                    .fault_json(&json!({ "path": "/api/v1/apps/*", "kind": { "status": { "status": 500 } } }))
+                    .unwrap();
+            },
+            500,
+            "E0000009",
+            "500",
+        ),
+    ];
+    for (what, spoil, status, code, word) in cases {
+        let okta = OktaSim::start(okta_sim::Options::with_people(2, 3)).await.unwrap();
+        spoil(&okta);
+        let seen = peers.ask("okta", &["refused", &line(&okta.ready())]).await;
+        assert_eq!((seen["status"].as_u64(), seen["code"].as_str()), (Some(status), Some(code)), "{what}: {seen}");
+        let told = seen["error"].as_str().unwrap();
+        assert!(told.contains(word), "{what}: {word:?} is not in {told}");
     }
 }
 

@@ -2,6 +2,7 @@
 //
 //	okta read <ready line>     with a private key: people of the app, a person, groups, log events
 //	okta manage <ready line>   with an SSWS token: lifecycle of three people, an assignment, a refusal
+//	okta refused <ready line>  with a private key: one page of the app's people, which has to be refused
 package main
 
 import (
@@ -40,7 +41,7 @@ type ready struct {
 
 func main() {
 	if len(os.Args) != 3 {
-		report.Fail("usage: okta read|manage <ready line>")
+		report.Fail("usage: okta read|manage|refused <ready line>")
 	}
 	var org ready
 	report.Ready(os.Args[2], &org)
@@ -51,6 +52,8 @@ func main() {
 		report.Print(read(ctx, client(org, withPrivateKey(org)...), org.AppID))
 	case "manage":
 		report.Print(manage(ctx, client(org, okta.WithToken(org.Ssws)), org.AppID))
+	case "refused":
+		report.Print(refused(ctx, client(org, withPrivateKey(org)...), org.AppID))
 	default:
 		report.Fail("there is no %q", os.Args[1])
 	}
@@ -169,6 +172,31 @@ func read(ctx context.Context, c *okta.APIClient, app string) readings {
 	}
 	_, _, err = c.UserAPI.GetUser(ctx, "00uNobody").Execute()
 	seen.Nobody = refusal(err, "reading a person who does not exist")
+	return seen
+}
+
+type refusals struct {
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Error  string `json:"error"`
+}
+
+// refused asks for the app's people and tells what the SDK makes of the refusal: the status, Okta's code where the answer has one,
+// and the SDK's own words.
+func refused(ctx context.Context, c *okta.APIClient, app string) refusals {
+	_, answer, err := c.ApplicationUsersAPI.ListApplicationUsers(ctx, app).Limit(1).Execute()
+	if err == nil {
+		report.Fail("listing the app's users was not refused")
+	}
+	seen := refusals{Error: err.Error()}
+	if answer != nil && answer.Response != nil {
+		seen.Status = answer.StatusCode
+	}
+	var said *okta.GenericOpenAPIError
+	var body struct{ ErrorCode string }
+	if errors.As(err, &said) && json.Unmarshal(said.Body(), &body) == nil {
+		seen.Code = body.ErrorCode
+	}
 	return seen
 }
 
