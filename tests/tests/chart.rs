@@ -207,6 +207,7 @@ fn mistakes() -> Vec<(Value, &'static str)> {
         (json!({ "oktaCA": "/etc/ca.pem" }), "/oktaCA"),
         (json!({ "proxy": { "https": "https://proxy:3128" } }), "/proxy/https"),
         (json!({ "concurrency": 0 }), "/concurrency"),
+        (json!({ "fastPathSeconds": 0 }), "/fastPathSeconds"),
         (json!({ "leaderElection": { "enabled": false } }), "/replicas"),
         (json!({ "leaderElection": { "leaseSeconds": 1 } }), "/leaderElection/leaseSeconds"),
         (json!({ "log": { "format": "xml" } }), "/log/format"),
