@@ -150,6 +150,11 @@ impl Cluster {
         self.pods.pods().into_iter().find(|pod| holder.contains(&pod.name)).map(|pod| pod.name)
     }
 
+    /// The keys that the API server signs tokens with, as `kubectl get --raw /openid/v1/jwks` prints them.
+    pub fn jwks(&self) -> String {
+        self.run("kubectl", &["get", "--raw", "/openid/v1/jwks"])
+    }
+
     pub async fn writes(&self) -> u64 {
         self.world.writes().await
     }

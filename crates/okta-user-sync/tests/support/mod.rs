@@ -106,10 +106,15 @@ impl World {
         self.path("acme.yaml")
     }
 
-    /// `examples/quickstart.yaml`, with the placeholders filled in as its reader would.
+    /// `examples/quickstart.yaml`, filled in.
     pub fn quickstart(&self) -> String {
+        self.filled(include_str!("../../../../examples/quickstart.yaml"))
+    }
+
+    /// An example, with the placeholders filled in as its reader would.
+    pub fn filled(&self, example: &str) -> String {
         let indented = |path: String| std::fs::read_to_string(path).unwrap().trim_end().replace('\n', "\n    ");
-        include_str!("../../../../examples/quickstart.yaml")
+        example
             .replace("https://acme.okta.com", &self.okta.field("orgURL"))
             .replace("0oa1api2services3app", &self.okta.field("clientID"))
             .replace("0oa9saml8app7teleprt", &self.okta.field("appID"))
@@ -165,6 +170,14 @@ impl World {
         let url = format!("{}{path}", self.teleport.field("adminURL"));
         let answer = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
         if answer.status().is_success() { answer.json().await.unwrap() } else { Value::Null }
+    }
+
+    /// Tells the admin port of a simulator something.
+    pub async fn tell(&self, sim: &Sim, path: &str, body: &Value) {
+        let url = format!("{}{path}", sim.field("adminURL"));
+        let answer = reqwest::Client::builder().no_proxy().build().unwrap().post(url).json(body).send().await.unwrap();
+        let (status, words) = (answer.status(), answer.text().await.unwrap_or_default());
+        assert!(status.is_success(), "{path}: {status} {words}");
     }
 
     /// How many writes Teleport has seen.
