@@ -155,6 +155,56 @@ async fn with_nobody_to_ask_flags_answer_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_teleport_is_looked_at_and_okta_is_told_of_the_operators_own_afterwards() {
+    let world = World::of(3).await;
+    let out = world.path("out");
+    let keyless = |teleport: &str| {
+        let (okta, file) = (&world.okta, world.teleport.field("identityFile"));
+        told(&run(&[
+            "init",
+            "--yes",
+            "--keyless",
+            "--name",
+            "acme",
+            "--org-url",
+            &okta.field("orgURL"),
+            "--client-id",
+            &okta.field("clientID"),
+            "--app-id",
+            &okta.field("appID"),
+            "--teleport-address",
+            teleport,
+            "--teleport-identity",
+            &file,
+            "--out",
+            out.to_str().unwrap(),
+        ]))
+    };
+    let (code, out_text, err) = keyless("127.0.0.1:1");
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("reachable") && !out.join("acme.yaml").exists(), "{out_text} {err}");
+
+    let (code, _, err) = keyless(&world.teleport.field("authAddress"));
+    assert_eq!(code, 0, "{err}");
+    for words in [
+        "Client Credentials",
+        "kubectl get ous acme -n okta-user-sync -o jsonpath='{.status.publicKey.jwk}'",
+        "/.well-known/okta-user-sync/acme/jwks.json",
+    ] {
+        assert!(err.contains(words), "{words:?} not in {err}");
+    }
+    let [public, secrets] =
+        ["acme.yaml", "acme-secrets.yaml"].map(|name| std::fs::read_to_string(out.join(name)).unwrap());
+    assert!(!public.contains("privateKeySecretRef:") && public.contains("status.publicKey"), "{public}");
+    assert_eq!(secrets.matches("kind: Secret").count(), 1, "only Teleport's");
+    assert!(!world.path("acme-okta-key.pem").exists(), "nobody made a key");
+    assert_eq!(world.writes().await, 0);
+
+    let stop = told(&run(&["init", "--yes", "--keyless", "--okta-key", "key.pem"]));
+    assert!(stop.0 == 2 && stop.2.contains("--okta-key"), "{}", stop.2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_nobody_to_ask_what_stands_against_it_ends_it() {
     let world = World::of(3).await;
     let stranger = world.path("stranger.pem");

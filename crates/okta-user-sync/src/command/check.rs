@@ -104,6 +104,15 @@ impl Told {
     }
 }
 
+impl Told {
+    /// The same for Teleport alone, where Okta cannot be asked yet.
+    pub fn of_teleport(self) -> Self {
+        let of =
+            |side: &str| self.lines.iter().filter(|told| told.side == side).map(|told| told.line.clone()).collect();
+        Self::new(self.resource.clone(), Vec::new(), of("Teleport"))
+    }
+}
+
 /// Looks, and prints what was found.
 ///
 /// # Errors

@@ -18,6 +18,9 @@ Examples:
   Applies them to the current cluster instead:
     okta-user-sync init --apply
 
+  Without a private key that anybody sees: the operator makes it, and keeps it:
+    okta-user-sync init --keyless
+
   With nobody to ask, as in a pipeline; each answer is a flag:
     okta-user-sync init --yes --org-url https://acme.okta.com --client-id 0oa1api2services3app \\
       --okta-key key.pem --app-id 0oa9saml8app7teleprt --teleport-identity identity \\
@@ -60,6 +63,10 @@ pub struct Arguments {
     /// The SAML app (0oa…) that people use to sign in to Teleport.
     #[arg(long, value_name = "ID", help_heading = "Okta")]
     pub app_id: Option<String>,
+    /// Make no key: the operator makes one in the cluster, and Okta is told of it afterwards, or fetches it from a URL. Okta
+    /// cannot be looked at before, so --app-id has to name the app.
+    #[arg(long, conflicts_with = "okta_key", help_heading = "Okta")]
+    pub keyless: bool,
     /// How long it is waited until Okta accepts key and scopes [default: 600, or 0 if nobody can be asked].
     #[arg(long, value_name = "SECONDS", help_heading = "Okta")]
     pub wait_seconds: Option<u64>,

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::key::write_private;
 use crate::exit::Stop;
+use crate::private_file;
 
 /// Everything that was answered.
 pub struct Answers {
@@ -18,8 +18,8 @@ pub struct Answers {
     pub org_url: String,
     /// The API Services app.
     pub client_id: String,
-    /// Its private key, PEM or JWK.
-    pub key: String,
+    /// Its private key, PEM or JWK; `None`: the operator makes one.
+    pub key: Option<String>,
     /// The SAML app.
     pub app_id: String,
     /// The cluster.
@@ -38,6 +38,12 @@ impl Answers {
         let Self { name, namespace, mode, .. } = self;
         let (org_url, client_id, app_id) = (quoted(&self.org_url), quoted(&self.client_id), quoted(&self.app_id));
         let (address, connector) = (quoted(&self.address), quoted(&self.connector));
+        let key = if self.key.is_some() {
+            format!("privateKeySecretRef:\n      name: {name}-okta-key\n      key: private.pem")
+        } else {
+            "# No privateKeySecretRef: the operator makes a key pair and shows the public half in status.publicKey."
+                .to_owned()
+        };
         let roles = self.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(", ");
         format!(
             "\
@@ -59,9 +65,7 @@ spec:
   okta:
     orgURL: {org_url}
     clientID: {client_id}
-    privateKeySecretRef:
-      name: {name}-okta-key
-      key: private.pem
+    {key}
   scope:
     # The SAML app through which these people log in to Teleport.
     appID: {app_id}
@@ -80,13 +84,12 @@ spec:
         )
     }
 
-    /// The two Secrets: what does not go into Git.
+    /// The Secrets: what does not go into Git.
     pub fn secret(&self) -> String {
         let Self { name, namespace, .. } = self;
         let mut text = String::from("# Private: apply it, or hand it to your Secret store; do not commit it.\n");
-        for (secret, key, content) in
-            [("okta-key", "private.pem", &self.key), ("teleport-identity", "identity", &self.identity)]
-        {
+        let okta = self.key.as_ref().map(|key| ("okta-key", "private.pem", key));
+        for (secret, key, content) in okta.into_iter().chain([("teleport-identity", "identity", &self.identity)]) {
             let body = content.trim_end().replace('\n', "\n    ");
             let _ = write!(
                 text,
@@ -119,7 +122,7 @@ spec:
         std::fs::create_dir_all(folder).map_err(unwritable)?;
         let [public, secret] = self.files(folder);
         std::fs::write(&public, self.public()).map_err(unwritable)?;
-        write_private(&secret, &self.secret())?;
+        private_file::replace(&secret, &self.secret())?;
         Ok([public, secret])
     }
 }
@@ -149,7 +152,7 @@ mod tests {
             mode: "Preview",
             org_url: "https://acme.okta.com".into(),
             client_id: "0oa1api2services3app".into(),
-            key: "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n".into(),
+            key: Some("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n".into()),
             app_id: "0oa9saml8app7teleprt".into(),
             address: "teleport.example.com:443".into(),
             connector: "okta: \"prod\"".into(),
@@ -167,12 +170,22 @@ mod tests {
         assert_eq!(spec.teleport.connector, answers.connector);
         assert_eq!(spec.users.roles, answers.roles);
         assert_eq!(read.resource.metadata.namespace.as_deref(), Some("okta-user-sync"));
+        let okta = answers.key.as_ref().unwrap();
         for (name, key, content) in
-            [("acme-okta-key", "private.pem", &answers.key), ("acme-teleport-identity", "identity", &answers.identity)]
+            [("acme-okta-key", "private.pem", okta), ("acme-teleport-identity", "identity", &answers.identity)]
         {
             let bytes = read.secrets.get("okta-user-sync", name, key).await.unwrap();
             assert_eq!(bytes.expose_secret(), content.as_bytes());
         }
         assert!(!answers.public().contains("PRIVATE"), "P16: the file for Git holds a secret");
+    }
+
+    #[test]
+    fn without_a_key_none_is_named_and_none_is_written() {
+        let answers = Answers { key: None, ..answers() };
+        let read = Manifests::read("init", &answers.all(), Pick { name: None, namespace: "default" }).unwrap();
+        assert!(read.resource.spec.okta.private_key_secret_ref.is_none());
+        assert_eq!(answers.secret().matches("kind: Secret").count(), 1);
+        assert!(!answers.all().contains("okta-key"));
     }
 }

@@ -1,7 +1,7 @@
 //! Guided enrolment (`okta-user-sync init`): from an organisation's address to manifests that were looked at on both
 //! sides. Every question has a flag that answers it, so it runs unattended as well.
 //!
-//! [`ask`] asks, [`key`] takes or makes the key, [`okta`] waits for Okta and reads its apps, [`manifests`] and [`apply`]
+//! [`ask`] asks, [`key`] takes or makes the key (unless the operator is to make it), [`okta`] waits for Okta and reads its apps, [`manifests`] and [`apply`]
 //! write down what was answered.
 
 mod apply;
@@ -60,17 +60,52 @@ pub async fn run(mut arguments: Arguments) -> Result<Exit, Stop> {
         },
         okta_id,
     )?;
+    if arguments.keyless {
+        return keyless(&ask, arguments, Organisation { name, org_url, client_id }).await;
+    }
     let key = private_key(&ask, &mut arguments, &name)?;
     let organisation = okta::Okta::new(&ask, org, client_id.clone(), key, &arguments)?;
     organisation.wait_until_accepted().await?;
     let app_id = organisation.choose_app(arguments.app_id.clone()).await?;
-    let answers = teleport(&ask, &mut arguments, name, org_url, client_id, app_id)?;
+    let answers = teleport(&ask, &mut arguments, Organisation { name, org_url, client_id }, app_id)?;
     confirm_overwriting(&ask, &arguments, &answers)?;
     if !look(&ask, &arguments, &answers).await? {
         return Ok(Exit::Undone);
     }
     preview(&arguments, &answers).await?;
     finish(&ask, &arguments, &answers).await
+}
+
+/// What was answered about the organisation.
+struct Organisation {
+    name: String,
+    org_url: String,
+    client_id: String,
+}
+
+/// The way without a key: Okta is told of the operator's own once that is made.
+async fn keyless(ask: &Asker, mut arguments: Arguments, organisation: Organisation) -> Result<Exit, Stop> {
+    ask.say(&format!("\n{SCOPES}\n"));
+    let words = "SAML app that people use to sign in to Teleport (0oa…, in the address of its page)";
+    let app_id =
+        ask.text(Question { flag: "--app-id", words, given: arguments.app_id.clone(), default: None }, okta_id)?;
+    let answers = teleport(ask, &mut arguments, organisation, app_id)?;
+    confirm_overwriting(ask, &arguments, &answers)?;
+    if !look(ask, &arguments, &answers).await? {
+        return Ok(Exit::Undone);
+    }
+    let exit = finish(ask, &arguments, &answers).await?;
+    if exit == Exit::Done {
+        let Answers { name, namespace, .. } = &answers;
+        ask.say(&format!(
+            "\nThen tell Okta of the key that the operator has made, on the app's General tab > Client Credentials > Edit > Public \
+             key / Private key. Either paste it (Save keys in Okta > Add key):\n\n  kubectl get ous {name} -n {namespace} -o \
+             jsonpath='{{.status.publicKey.jwk}}'\n\nor let Okta fetch it (Use a URL to fetch keys dynamically) from where you \
+             publish the operator's /.well-known/{namespace}/{name}/jwks.json; docs/keys.md shows the Ingress. By the URL keys \
+             can be changed without a hand in Okta."
+        ));
+    }
+    Ok(exit)
 }
 
 fn name(ask: &Asker, arguments: &Arguments, org: &OrgUrl) -> Result<String, Stop> {
@@ -122,11 +157,10 @@ fn private_key(ask: &Asker, arguments: &mut Arguments, name: &str) -> Result<::o
 fn teleport(
     ask: &Asker,
     arguments: &mut Arguments,
-    name: String,
-    org_url: String,
-    client_id: String,
+    organisation: Organisation,
     app_id: String,
 ) -> Result<Answers, Stop> {
+    let Organisation { name, org_url, client_id } = organisation;
     let not_empty = |text: &str| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) };
     let address = ask.text(
         Question {
@@ -170,7 +204,7 @@ fn teleport(
             .map_err(|e| Stop::bad_input(format!("{file}: {e}"), "name a file that can be read"))
     };
     let identity = read(&identity_file)?;
-    let key_file = arguments.okta.okta_key.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+    let key_file = arguments.okta.okta_key.as_ref().map(|file| file.display().to_string());
     arguments.teleport.teleport_identity = Some(PathBuf::from(identity_file));
     Ok(Answers {
         name,
@@ -178,7 +212,7 @@ fn teleport(
         mode: arguments.mode.as_str(),
         org_url,
         client_id,
-        key: read(&key_file)?,
+        key: key_file.as_deref().map(read).transpose()?,
         app_id,
         address,
         connector,
@@ -213,6 +247,7 @@ async fn look(ask: &Asker, arguments: &Arguments, answers: &Answers) -> Result<b
     loop {
         let Manifests { resource, secrets, .. } = read(answers)?;
         let told = look.at(&resource, None, &secrets).await?;
+        let told = if answers.key.is_none() { told.of_teleport() } else { told };
         ask.say(&format!("\n{}", check::text(&told)));
         if told.ok {
             return Ok(true);
@@ -255,8 +290,9 @@ async fn finish(ask: &Asker, arguments: &Arguments, answers: &Answers) -> Result
     }
     let [public, secret] = answers.write(&arguments.out)?;
     terminal::print(&format!("{}\n{}\n", public.display(), secret.display()))?;
+    let private = if answers.key.is_some() { "the second, and the key," } else { "the second" };
     ask.say(&format!(
-        "\nNext: kubectl apply -f {} -f {}\nCommit the first; keep the second, and the key, out of Git.",
+        "\nNext: kubectl apply -f {} -f {}\nCommit the first; keep {private} out of Git.",
         public.display(),
         secret.display()
     ));
