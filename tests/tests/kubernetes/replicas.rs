@@ -34,12 +34,18 @@ struct Import {
 
 impl Import {
     async fn prepare(prefix: &str) -> Self {
+        let import = Self::of(prefix, PEOPLE).await;
+        // Each write takes a while, so that whoever is disturbed is disturbed in the middle of one.
+        import.teleport.fault(Fault::delay("CreateUser", Duration::from_millis(300)));
+        import
+    }
+
+    /// One that takes as long as it takes.
+    async fn of(prefix: &str, people: usize) -> Self {
         let ground = Ground::shared(prefix).await;
-        let okta = OktaSim::start(okta_sim::Options::with_people(PEOPLE, 7)).await.unwrap();
+        let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();
         let options = teleport_sim::Options { okta_app_id: okta.ready().app_id, ..teleport_sim::Options::default() };
         let teleport = TeleportSim::start(options).await.unwrap();
-        // Each write takes a while, so that whoever is disturbed is disturbed in the middle of one.
-        teleport.fault(Fault::delay("CreateUser", Duration::from_millis(300)));
         let ca = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(ca.path(), okta.ca_pem()).unwrap();
         let import = Self { ground, okta, teleport, ca };
@@ -116,6 +122,51 @@ async fn p08_a_leader_that_was_paused_writes_nothing_when_it_wakes() {
     import.until_synced().await;
     assert_eq!(import.written_by(FIRST), written, "{}", first.process.output());
     assert_eq!(import.ground.get("acme").await["status"]["users"]["synced"], PEOPLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p08_a_leader_that_was_paused_within_a_partial_pass_does_not_go_on_with_it() {
+    let import = Import::of("partial", 6).await;
+    import.okta.org().rate_limit("/api/v1/logs", 1_000_000);
+    let port = import.ground.control_plane().port();
+    import.write_as(FIRST).await;
+    let mut first = import.replica("first", port).await;
+    first.is("leading").await;
+    let second = import.replica("second", port).await;
+    second.is("standingBy").await;
+    import.begin().await;
+    let read =
+        |object: &Value| object["status"]["fastPath"]["state"] == "Active" && object["status"]["users"]["synced"] == 6;
+    let before = import.ground.until("acme", "the import to end and the log to be read", read).await;
+
+    // Somebody leaves. The lock is stored, and before the first hears of it, it is stopped.
+    let app = import.okta.ready().app_id;
+    let leaver = import.okta.org().assigned(&app).unwrap().remove(0);
+    let entry = import.okta.org().app_user(&app, &leaver).unwrap();
+    let user = entry["credentials"]["userName"].as_str().unwrap().to_owned();
+    import.teleport.hold_after(1);
+    import.okta.org().deactivate(&leaver).unwrap();
+    let holding = async || import.teleport.is_holding().then_some(()).ok_or("no write yet");
+    eventually(SOON, "the lock to be stored", holding).await.unwrap();
+    first.process.signal("STOP").unwrap();
+    let last = import.teleport.writes().pop().unwrap();
+    assert_eq!((last.method.as_str(), last.who.as_str()), ("UpsertLock", FIRST), "{last:?}");
+    let pass = import.ground.get("acme").await["status"]["lastRun"]["id"].clone();
+    assert_eq!(pass, before["status"]["lastRun"]["id"], "it was a partial pass");
+
+    import.write_as(SECOND).await;
+    second.is("leading").await;
+    import.teleport.release();
+    let written = import.written_by(FIRST);
+    first.process.signal("CONT").unwrap();
+    let ended = first.process.wait(SOON).await.unwrap();
+    assert_eq!(ended.code(), Some(1), "{}", first.process.output());
+    eventually(SOON, "the account to go", async || import.teleport.user(&user).map_or(Ok(()), |_| Err("still there")))
+        .await
+        .unwrap();
+    assert_eq!(import.written_by(FIRST), written, "{}", first.process.output());
+    let gone = import.teleport.writes().into_iter().find(|write| write.method == "DeleteUser").unwrap();
+    assert_eq!(gone.who, SECOND, "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
