@@ -48,6 +48,33 @@ async fn keys_of_both_kinds_get_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p18_a_write_scope_that_was_granted_is_in_no_token_of_ours_and_one_that_comes_unasked_is_told() {
+    let sim = org(Options::with_people(2, 7)).await;
+    let asked = ["okta.apps.read", "okta.users.read"];
+    sim.org().set_scopes(&[asked[0], asked[1], "okta.apps.manage", "okta.users.manage"]);
+    let organisation = client(&sim).organisation(&app(&sim)).await.unwrap();
+    assert_eq!(organisation.scopes, asked, "a token carries what was asked for, of what was granted");
+    assert!(organisation.warnings.is_empty(), "{:?}", organisation.warnings);
+
+    // Okta gives more than was asked for: not known to happen, and told if it does. (This token is good for nothing.)
+    let more = json!({"token_type": "Bearer", "access_token": "t", "expires_in": 3600,
+                      "scope": "okta.apps.read okta.users.read okta.users.manage"});
+    let given = json!({"path": "/oauth2/v1/token", "kind": {"status": {"status": 200, "body": more.to_string()}}});
+    sim.org().fault_json(&given).unwrap();
+    let lines = client(&sim)
+        .preflight(&okta::preflight::Intent {
+            source: Ok(app(&sim)),
+            groups: &[],
+            known: None,
+            pinned_org: "",
+            fast_path: okta::preflight::FastPath::Off,
+        })
+        .await;
+    let scopes = lines.iter().find(|line| line.name == okta::preflight::SCOPES).unwrap();
+    assert!(scopes.found.contains("okta.users.manage are too many"), "{scopes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_token_serves_all_calls_until_shortly_before_it_expires() {
     let sim = org(Options::with_people(10, 7)).await;
     let okta = Arc::new(client(&sim));
