@@ -46,7 +46,7 @@ pub enum AnyLine {
     /// A write to Teleport.
     Write(Box<Line>),
     /// A step of a key that the operator makes.
-    Key(KeyLine),
+    Key(Box<KeyLine>),
 }
 
 /// Where the journal goes.
@@ -177,7 +177,7 @@ impl KeyEntry<'_> {
     }
 
     fn keep(&self, line: KeyLine) {
-        told_if_lost(self.journal.keep(|| AnyLine::Key(line)), self.metrics);
+        told_if_lost(self.journal.keep(|| AnyLine::Key(Box::new(line))), self.metrics);
     }
 }
 
