@@ -103,6 +103,7 @@ fn facts() -> ClusterFacts {
         route: String::new(),
         identity_expires: None,
         notices: Vec::new(),
+        expiring: None,
     }
 }
 

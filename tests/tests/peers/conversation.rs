@@ -6,7 +6,7 @@
 //! server's code reads.
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, MapKey, MessageDescriptor, Value as Field,
+    DescriptorPool, DynamicMessage, MapKey, MessageDescriptor, UnknownField, Value as Field,
     prost_types::{
         DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
         field_descriptor_proto::{Label, Type},
@@ -14,8 +14,11 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value};
 
+/// Number, name, type.
+type Fields = &'static [(i32, &'static str, &'static str)];
+
 /// Each message with its fields: number, name, type; `*` means repeated.
-const MESSAGES: &[(&str, &[(i32, &str, &str)])] = &[
+const MESSAGES: &[(&str, Fields)] = &[
     (
         "JoinRequest",
         &[
@@ -107,7 +110,7 @@ fn message(name: &str, fields: &[(i32, &str, &str)]) -> DescriptorProto {
 
 /// A message as JSON: the fields that are set.
 fn tell(message: &DynamicMessage, unknown: &mut usize) -> Value {
-    *unknown += message.unknown_fields().map(|field| field.encoded_len()).sum::<usize>();
+    *unknown += message.unknown_fields().map(UnknownField::encoded_len).sum::<usize>();
     let fields = message.fields().map(|(field, value)| (field.name().to_owned(), told(value, unknown)));
     Value::Object(fields.collect::<Map<_, _>>())
 }

@@ -35,6 +35,7 @@ Exit codes: 0 the manifests are written or applied; 1 something stands against i
 
 /// What the command takes.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own on the command line
 pub struct Arguments {
     /// Name of the OktaUserSync [default: the first word of the organisation's host].
     #[arg(long, value_name = "NAME")]

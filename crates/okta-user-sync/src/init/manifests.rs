@@ -41,8 +41,7 @@ impl Answers {
         let key = if self.key.is_some() {
             format!("privateKeySecretRef:\n      name: {name}-okta-key\n      key: private.pem")
         } else {
-            "# No privateKeySecretRef: the operator makes a key pair and shows the public half in status.publicKey."
-                .to_owned()
+            "# The operator makes a key pair, and shows the public half in status.publicKey.".to_owned()
         };
         let roles = self.roles.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(", ");
         format!(
