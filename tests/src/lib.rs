@@ -21,6 +21,7 @@ pub use promtool::Promtool;
 pub use replica::Replica;
 pub use scrape::{Family, Sample, Scrape};
 pub use stage::Stage;
+use testkit::{ControlPlaneError, go::Recipe};
 
 /// A folder beside the repository that holds real recorded answers; `None`, with a word on why, where it is missing.
 #[must_use]
@@ -39,6 +40,15 @@ pub fn cache() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(base.join("okta-user-sync"))
+}
+
+/// What is built with Go, once for a machine; `None`, with a word on why, where there is no Go or no place to keep it.
+pub async fn built(recipe: Recipe) -> Option<PathBuf> {
+    match recipe.provide().await {
+        Ok(result) => Some(result),
+        Err(error @ (ControlPlaneError::NoGo(_) | ControlPlaneError::NoCacheFolder)) => skip(&error.to_string()),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Nothing, and a word on why a test cannot be run here.

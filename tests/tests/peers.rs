@@ -11,9 +11,8 @@ mod conversation;
 mod requests;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use api::names;
@@ -21,13 +20,22 @@ use engine::report::Outcome;
 use okta_sim::{DpopMode, OktaSim};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use suites::{Stage, cache, skip};
+use suites::{Stage, built};
 use teleport_sim::TeleportSim;
+use testkit::go::Recipe;
 use testkit::guardian::Guardian;
 
-/// Arguments of `go` before the targets. No cgo, so that the result does not depend on a C compiler.
-const BUILD: [&str; 6] = ["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w"];
+/// The Go module of both commands, file by file.
+const MODULE: [(&str, &str); 8] = [
+    ("go.mod", include_str!("../tools/peers/go.mod")),
+    ("go.sum", include_str!("../tools/peers/go.sum")),
+    ("okta/main.go", include_str!("../tools/peers/okta/main.go")),
+    ("report/report.go", include_str!("../tools/peers/report/report.go")),
+    ("teleport/decode.go", include_str!("../tools/peers/teleport/decode.go")),
+    ("teleport/main.go", include_str!("../tools/peers/teleport/main.go")),
+    ("teleport/talk.go", include_str!("../tools/peers/teleport/talk.go")),
+    ("teleport/view.go", include_str!("../tools/peers/teleport/view.go")),
+];
 
 #[tokio::test]
 async fn oktas_own_sdk_reads_an_org_page_by_page() {
@@ -345,13 +353,17 @@ impl Peers {
     async fn provide() -> Option<Self> {
         // One provider for the process; a second installation fails, and that is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        tokio::task::spawn_blocking(|| match cache() {
-            Some(cache) => build(&cache),
-            None => skip("neither XDG_CACHE_HOME nor HOME is set"),
-        })
-        .await
-        .unwrap()
-        .map(Self)
+        let recipe = Recipe {
+            what: "clients that others wrote",
+            takes: "about two minutes",
+            folder: "peers",
+            result: "bin/",
+            files: &MODULE,
+            packages: &["./okta", "./teleport"],
+            tags: "",
+            linker_flags: "-s -w".to_owned(),
+        };
+        built(recipe).await.map(Self)
     }
 
     /// What a command saw.
@@ -387,51 +399,4 @@ impl Peers {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (done.status.success(), text(done.stdout), text(done.stderr))
     }
-}
-
-/// The folder with both commands. Of several processes one builds and the others wait; the folder appears whole or not
-/// at all.
-fn build(cache: &Path) -> Option<PathBuf> {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/peers");
-    let folder = cache.join(format!("peers-{}", digest(&module)));
-    let result = folder.join("bin");
-    fs::create_dir_all(&folder).unwrap();
-    let lock = File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    if result.is_dir() {
-        return Some(result);
-    }
-    if Command::new("go").arg("version").stdout(Stdio::null()).status().is_err() {
-        return skip("there is no go on the PATH to build clients that others wrote");
-    }
-    let site = folder.join("building");
-    // What a killed builder may have left; nobody else is here while we hold the lock.
-    let _ = fs::remove_dir_all(&site);
-    fs::create_dir(&site).unwrap();
-    let mut guardian = Guardian::post(Some(&site)).unwrap();
-    let log = site.join("log");
-    let mut go = Command::new("go");
-    go.args(BUILD).arg("-o").arg(site.join("bin/")).args(["./okta", "./teleport"]).current_dir(&module);
-    go.env("CGO_ENABLED", "0").env("GOWORK", "off").stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = guardian.spawn(go.stderr(File::create(&log).unwrap())).unwrap();
-    assert!(child.wait().unwrap().success(), "go build: {}", fs::read_to_string(&log).unwrap());
-    fs::rename(site.join("bin"), &result).unwrap();
-    Some(result)
-}
-
-/// Twelve hexadecimal digits that change with the sources and with how they are built.
-fn digest(module: &Path) -> String {
-    let mut files = vec![module.join("go.mod"), module.join("go.sum")];
-    for package in ["okta", "report", "teleport"] {
-        files.extend(fs::read_dir(module.join(package)).unwrap().map(|entry| entry.unwrap().path()));
-    }
-    files.sort();
-    let mut digest = Sha256::new();
-    for file in files {
-        let content = fs::read(&file).unwrap();
-        digest.update(format!("{} {}\n", file.strip_prefix(module).unwrap().display(), content.len()));
-        digest.update(content);
-    }
-    digest.update(BUILD.join(" "));
-    hex::encode(&digest.finalize()[..6])
 }

@@ -1,15 +1,16 @@
-//! Builds what only exists in Go, once for a machine, from a Go module whose files are compiled into this crate, so that
-//! a binary works far from its source tree. The name of the result holds a digest of the files and of how they are built:
-//! another version is another file.
+//! Builds what only exists in Go, once for a machine, from a Go module whose files are compiled in, so that a binary works
+//! far from its source tree. The name of the result holds a digest of the files and of how they are built: another version
+//! is another file.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::control_plane::log::last_lines;
-use crate::control_plane::{ControlPlaneError, Progress};
+use crate::control_plane::{ControlPlaneError, Environment, Progress, on_own_thread};
 use crate::guardian::Guardian;
 
 /// Arguments of `go` before the linker flags. No cgo, so that the result does not depend on a C compiler.
@@ -17,24 +18,49 @@ const BUILD: [&str; 4] = ["build", "-mod=readonly", "-buildvcs=false", "-trimpat
 
 /// A Go module, and what is built from it.
 #[derive(Debug, Clone)]
-pub(crate) struct Recipe {
+pub struct Recipe {
     /// What comes of it, in a person's words.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
     /// How long that takes on two cores, in a person's words.
-    pub(crate) takes: &'static str,
+    pub takes: &'static str,
     /// The first half of the folder's name in the cache.
-    pub(crate) folder: &'static str,
+    pub folder: &'static str,
     /// The result below that folder: a file for one package; with a trailing slash a folder with a file for each.
-    pub(crate) result: &'static str,
+    pub result: &'static str,
     /// The module, file by file: path and content.
-    pub(crate) files: &'static [(&'static str, &'static str)],
+    pub files: &'static [(&'static str, &'static str)],
     /// The packages, as `go build` takes them.
-    pub(crate) packages: &'static [&'static str],
+    pub packages: &'static [&'static str],
+    /// Build tags, separated by commas; empty for none.
+    pub tags: &'static str,
     /// Flags for Go's linker.
-    pub(crate) linker_flags: String,
+    pub linker_flags: String,
 }
 
 impl Recipe {
+    /// Where the result is, built first if no earlier test on this machine did (minutes).
+    ///
+    /// # Errors
+    /// There is no Go ([`ControlPlaneError::NoGo`]), no folder to keep it in, or the build fails.
+    pub async fn provide(self) -> Result<PathBuf, ControlPlaneError> {
+        let built = on_own_thread(move || self.find_or_build(&Environment::of_this_process())).await;
+        built.unwrap_or(Err(ControlPlaneError::Interrupted))
+    }
+
+    /// The same, for the environment given, on this thread.
+    pub(crate) fn find_or_build(&self, environment: &Environment) -> Result<PathBuf, ControlPlaneError> {
+        let result = self.result_in(&environment.cache_folder().ok_or(ControlPlaneError::NoCacheFolder)?);
+        if !result.exists() {
+            let go = environment.go().ok_or(ControlPlaneError::NoGo(self.what))?;
+            // Past the capture of the test harness: whoever runs this for the first time looks at a silent terminal.
+            let aloud = Progress::new(|step| {
+                let _ = writeln!(std::io::stderr(), "{step} …");
+            });
+            self.once(&go, &result, &aloud)?;
+        }
+        Ok(result)
+    }
+
     /// Where the result lives below the cache folder, built or not.
     pub(crate) fn result_in(&self, cache: &Path) -> PathBuf {
         cache.join(format!("{}-{}", self.folder, self.digest())).join(self.result.trim_end_matches('/'))
@@ -84,7 +110,7 @@ impl Recipe {
         let mut command = Command::new(go);
         command
             .args(BUILD)
-            .args(["-ldflags", &self.linker_flags, "-o"])
+            .args(["-tags", self.tags, "-ldflags", &self.linker_flags, "-o"])
             .arg(&result)
             .args(self.packages)
             .current_dir(site)
@@ -111,6 +137,7 @@ impl Recipe {
         }
         digest.update(BUILD.join(" "));
         digest.update(&self.linker_flags);
+        digest.update(self.tags);
         // "." is the module's only package, so it says nothing more.
         if self.packages != ["."] {
             digest.update(self.packages.join(" "));
@@ -130,6 +157,7 @@ mod tests {
         result: "thing",
         files: &[("go.mod", "module thing\n"), ("below/main.go", "package main\n")],
         packages: &["./below"],
+        tags: "",
         linker_flags: String::new(),
     };
 
@@ -179,6 +207,14 @@ mod tests {
         let folder = recipe.result_in(cache.path());
         recipe.once(&go, &folder, &Progress::default()).unwrap();
         assert_eq!(fs::read_to_string(folder.join("one")).unwrap(), "one\n");
+    }
+
+    #[test]
+    fn without_go_one_sentence_says_what_to_install() {
+        let home = tempfile::tempdir().unwrap();
+        let bare = Environment { home: Some(home.path().into()), ..Environment::default() };
+        let error = RECIPE.find_or_build(&bare).unwrap_err().to_string();
+        assert!(error.contains("to build a thing: install Go"), "{error}");
     }
 
     /// Writes an executable by way of a shell: were this process to hold it open for writing while another test's

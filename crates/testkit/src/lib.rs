@@ -13,7 +13,7 @@
 
 pub mod conditions;
 pub mod control_plane;
-mod go;
+pub mod go;
 pub mod guardian;
 mod kstatus;
 mod namespace;

@@ -1,12 +1,11 @@
 //! helm, kubeconform and kubectl at the versions that `tests/tools/helm` pins, so that a machine with nothing but Go can
 //! try the chart, the examples and the words of the documents.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::control_plane::{ControlPlaneError, Environment, Progress, on_own_thread};
+use crate::control_plane::{ControlPlaneError, Environment, on_own_thread};
 use crate::go::Recipe;
 
 /// The Go module and what is built from it.
@@ -21,6 +20,7 @@ const RECIPE: Recipe = Recipe {
         ("kubectl/main.go", include_str!("../../../tests/tools/helm/kubectl/main.go")),
     ],
     packages: &["helm.sh/helm/v4/cmd/helm", "github.com/yannh/kubeconform/cmd/kubeconform", "./kubectl"],
+    tags: "",
     linker_flags: String::new(),
 };
 
@@ -44,17 +44,7 @@ impl Tools {
     }
 
     fn find_or_build(environment: &Environment) -> Result<Self, ControlPlaneError> {
-        let recipe = Recipe { linker_flags: "-s -w".to_owned(), ..RECIPE };
-        let folder = recipe.result_in(&environment.cache_folder().ok_or(ControlPlaneError::NoCacheFolder)?);
-        if !folder.is_dir() {
-            let go = environment.go().ok_or(ControlPlaneError::NoGo)?;
-            // Past the capture of the test harness: whoever runs this for the first time looks at a silent terminal.
-            let aloud = Progress::new(|step| {
-                let _ = writeln!(std::io::stderr(), "{step} …");
-            });
-            recipe.once(&go, &folder, &aloud)?;
-        }
-        Ok(Self(folder))
+        Recipe { linker_flags: "-s -w".to_owned(), ..RECIPE }.find_or_build(environment).map(Self)
     }
 
     /// The folder that holds them, for a PATH.
@@ -70,18 +60,5 @@ impl Tools {
         let mut command = Command::new(self.0.join(name));
         command.env_clear().env("HOME", home).env("HELM_NO_PLUGINS", "1");
         command
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_go_one_sentence_says_what_to_install() {
-        let home = tempfile::tempdir().unwrap();
-        let bare = Environment { home: Some(home.path().into()), ..Environment::default() };
-        let error = Tools::find_or_build(&bare).unwrap_err();
-        assert!(error.to_string().contains("install Go"), "{error}");
     }
 }

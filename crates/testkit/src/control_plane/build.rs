@@ -18,6 +18,7 @@ pub(crate) fn recipe() -> Recipe {
         result: "controlplane",
         files: &MODULE,
         packages: &["."],
+        tags: "",
         linker_flags: linker_flags(),
     }
 }

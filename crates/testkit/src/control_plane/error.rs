@@ -19,11 +19,11 @@ pub enum ControlPlaneError {
     /// `KUBEBUILDER_ASSETS` is set, but the folder lacks a binary.
     #[error("KUBEBUILDER_ASSETS is set, but there is no {}: correct it, or unset it to build the control plane with Go", .0.display())]
     AssetMissing(PathBuf),
-    /// helm, kubeconform and kubectl are not built yet, and there is no Go to do so.
-    #[error("there is no Go on this machine to build helm, kubeconform and kubectl: install Go 1.24 or newer")]
-    NoGo,
-    /// There is no folder to keep the built control plane in.
-    #[error("there is no place to keep the built control plane: set HOME or XDG_CACHE_HOME")]
+    /// Something is not built yet, and there is no Go to do so.
+    #[error("there is no Go on this machine to build {0}: install Go 1.24 or newer")]
+    NoGo(&'static str),
+    /// There is no folder to keep in what is built.
+    #[error("there is no place to keep what is built with Go: set HOME or XDG_CACHE_HOME")]
     NoCacheFolder,
     /// `go build` ended with an error.
     #[error("building {what} with Go failed ({status}); its last words:\n{log}")]
