@@ -109,6 +109,61 @@ async fn a_mistake_can_be_mended_while_it_waits_and_nothing_is_written_over() {
     assert_eq!(std::fs::read_to_string(world.path("okta.yaml")).unwrap(), "mine");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
+    let world = World::of(3).await;
+    let (okta, teleport) = (&world.okta, &world.teleport);
+    let admin = teleport.field("adminURL");
+    let arguments = [
+        ("--org-url", okta.field("orgURL")),
+        ("--client-id", okta.field("clientID")),
+        ("--okta-key", okta.field("privateKeyFile")),
+        ("--okta-ca", okta.field("caFile")),
+        ("--app-id", okta.field("appID")),
+        ("--teleport-address", teleport.field("authAddress")),
+        ("--teleport-identity", teleport.field("identityFile")),
+        ("--connector", "okta".to_owned()),
+        ("--name", "acme".to_owned()),
+        // Teleport does not know it yet.
+        ("--role", "newcomer".to_owned()),
+        ("--allowed-role", "newcomer".to_owned()),
+    ];
+    let arguments: Vec<&str> = arguments.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect();
+    let mut terminal = at_a_terminal(&world, &arguments);
+    let ask = |terminal: &mut PtySession, key: &str| {
+        terminal.exp_string("the cluster has no role newcomer").unwrap();
+        terminal.exp_string("Look again, once that is mended?").unwrap();
+        terminal.send(key).unwrap();
+        terminal.flush().unwrap();
+    };
+    // Too early: the same is said again, and nothing is written.
+    ask(&mut terminal, "y");
+    terminal.exp_string("the cluster has no role newcomer").unwrap();
+    terminal.exp_string("Look again, once that is mended?").unwrap();
+    assert!(!world.path("acme.yaml").exists());
+    // Mended in Teleport, as a person does with tctl in another window.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let role = client.post(format!("{admin}/roles/newcomer")).json(&json!({ "maxSessionTtlSeconds": 3600 }));
+    assert!(role.send().await.unwrap().status().is_success());
+    terminal.send("y").unwrap();
+    terminal.flush().unwrap();
+    terminal.exp_string("newcomer: there, and may be given").unwrap();
+    terminal.exp_string("Next: kubectl apply").unwrap();
+    terminal.exp_eof().unwrap();
+    assert!(std::fs::read_to_string(world.path("acme.yaml")).unwrap().contains("newcomer"));
+
+    // Who does not want to mend it now gets no manifests.
+    let removed = client.delete(format!("{admin}/roles/newcomer")).send().await.unwrap();
+    assert!(removed.status().is_success());
+    std::fs::remove_file(world.path("acme.yaml")).unwrap();
+    let mut terminal = at_a_terminal(&world, &arguments);
+    ask(&mut terminal, "n");
+    terminal.exp_string("Nothing was written. Run it again").unwrap();
+    terminal.exp_eof().unwrap();
+    assert!(!world.path("acme.yaml").exists());
+    assert_eq!(world.writes().await, 0);
+}
+
 /// `init --yes` with every answer a flag.
 fn unattended(world: &World, changed: &[(&str, &str)]) -> (i32, String, String) {
     let (okta, teleport) = (&world.okta, &world.teleport);

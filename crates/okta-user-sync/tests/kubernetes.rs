@@ -5,6 +5,7 @@
 mod support;
 
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use api::names::APPROVE_PLAN;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
+use support::snapshot::{differs, hold};
 use support::{World, binary, told};
 use testkit::{ControlPlane, eventually};
 
@@ -93,6 +96,9 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
     for words in [&format!("{namespace}/acme: 30 removals wait"), HASH, "ada@example.com: unassigned", "and 29 more"] {
         assert!(table.contains(words), "{words:?} not in\n{table}");
     }
+    // Another namespace at each run.
+    let still = |text: &str| text.replace(namespace, "<namespace>");
+    let mut differences: Vec<String> = differs("output-plan-show", &still(&table)).into_iter().collect();
     let (code, document, _) = run(&["plan", "show", "acme", "-o", "json"]);
     let document: Value = serde_json::from_str(&document).unwrap();
     assert_eq!(
@@ -102,6 +108,7 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
     assert_eq!(run(&["plan", "show", "calm"]), (0, "nothing is held (1 looked at)\n".to_owned(), String::new()));
 
     // What does not fit changes nothing.
+    let mut refusals = String::new();
     for (arguments, expected, words) in [
         (["acme", "3f9c0a2b5d7e8f11"], 1, "the plan that"),
         (["late", HASH], 1, "could be approved until"),
@@ -111,7 +118,9 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
         let (code, out, err) = run(&["plan", "approve", arguments[0], arguments[1]]);
         assert_eq!((code, out.as_str()), (expected, ""), "{arguments:?}: {err}");
         assert!(err.contains(words) && err.contains("remedy:"), "{words:?} not in {err}");
+        refusals.push_str(&still(&err));
     }
+    differences.extend(differs("output-plan-approve-refused", &refusals));
     let (code, _, err) = run(&["plan", "approve", "acme"]);
     assert!(code == 2 && err.contains("nobody can be asked"), "{err}");
     for name in ["acme", "late", "calm"] {
@@ -123,6 +132,9 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&document["approved"], &document["removals"]), (&json!(true), &json!(30)));
     assert_eq!(cluster.approval("acme").await.as_deref(), Some(HASH));
+    let (_, told, _) = run(&["plan", "approve", "acme", HASH]);
+    differences.extend(differs("output-plan-approve", &still(&told)));
+    hold(&differences, "kubernetes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,10 +206,51 @@ async fn what_init_applies_is_what_check_finds_in_the_cluster() {
     let secrets = Api::<Secret>::namespaced(cluster.client.clone(), namespace);
     assert!(secrets.get("acme-okta-key").await.unwrap().data.unwrap().contains_key("private.pem"));
 
-    let resource = format!("{namespace}/acme");
-    let (code, out, err) = cluster
-        .run(&binary(), &["check", "--from-cluster", &resource, "--okta-ca", &okta.field("caFile"), "-o", "json"]);
-    let document: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e} in {out}; {err}"));
-    assert_eq!((code, &document["ok"], &document["resource"]), (0, &json!(true), &json!(resource)), "{document:#}");
+    // The resource is found by the flags that kubectl has, and by what they leave out.
+    let (ca, resource) = (okta.field("caFile"), format!("{namespace}/acme"));
+    let elsewhere = elsewhere(&cluster, world.folder.path());
+    let config = elsewhere.to_str().unwrap();
+    let (_, person) = world.assigned().await.remove(0);
+    for place in [
+        &["--from-cluster", &resource][..],
+        &["--from-cluster", "acme", "-n", namespace],
+        &["--from-cluster", "acme", "--kubeconfig", config, "--context", "people"],
+    ] {
+        let run = |verb: &[&str]| cluster.run(&binary(), &[verb, place, &["--okta-ca", &ca, "-o", "json"]].concat());
+        let (code, out, err) = run(&["check"]);
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e} in {out}; {err}"));
+        assert_eq!((code, &document["ok"], &document["resource"]), (0, &json!(true), &json!(resource)), "{document:#}");
+        let (code, out, err) = run(&["explain", &person]);
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e} in {out}; {err}"));
+        assert_eq!((code, &document["user"]), (0, &json!(person)), "{document:#}");
+    }
     assert_eq!(world.writes().await, 0);
+    for (arguments, words) in [
+        (&["--from-cluster", "acme", "--kubeconfig", config, "--context", "nobody"][..], "nobody"),
+        (&["--from-cluster", "acme", "--kubeconfig", config, "--context", "nowhere"], "no OktaUserSync"),
+        (&["--from-cluster", "acme", "--kubeconfig", "/nowhere/config"], "/nowhere/config"),
+        (&["-f", world.manifest().to_str().unwrap(), "--context", "people"], "nothing to say about manifests"),
+    ] {
+        for verb in [&["check"][..], &["explain", "anybody"]] {
+            let (code, _, err) = cluster.run(&binary(), &[verb, arguments].concat());
+            assert!(code == 2 && err.contains(words) && err.contains("remedy:"), "{arguments:?}: {err}");
+        }
+    }
+}
+
+/// A kubeconfig whose current context leads to a namespace in which nothing is, and whose context `people` to the cluster's.
+fn elsewhere(cluster: &Cluster, folder: &std::path::Path) -> PathBuf {
+    let mut config = Kubeconfig::read_from(cluster.control_plane.kubeconfig()).unwrap();
+    let known = config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref()).unwrap();
+    let named = |name: &str, namespace: &str| {
+        let mut context = known.clone();
+        context.name = name.to_owned();
+        context.context.as_mut().unwrap().namespace = Some(namespace.to_owned());
+        context
+    };
+    config.contexts = vec![named("people", &cluster.namespace), named("nowhere", "kube-public")];
+    config.current_context = Some("nowhere".to_owned());
+    let path = folder.join("kubeconfig");
+    std::fs::write(&path, serde_json::to_string(&config).unwrap()).unwrap();
+    path
 }

@@ -5,34 +5,10 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use support::snapshot::{differs, folder, hold};
 use support::{World, binary, told};
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots")
-}
-
-/// Compares a text with the one in the folder. What is wrong, if anything.
-fn differs(name: &str, text: &str) -> Option<String> {
-    let path = folder().join(format!("{name}.txt"));
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(folder()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        return None;
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    (kept != text).then(|| format!("{}:\n--- kept\n{kept}\n--- now\n{text}", path.display()))
-}
-
-fn hold(differences: &[String]) {
-    assert!(
-        differences.is_empty(),
-        "{}\n\nIf that is as it should be: UPDATE=1 cargo test -p okta-user-sync --test snapshots",
-        differences.join("\n")
-    );
-}
 
 /// Runs the program as wide as a snapshot is, and without what this machine's environment would say.
 fn run(arguments: &[&str]) -> (i32, String, String) {
@@ -83,7 +59,7 @@ fn the_help_of_every_command() {
             differences.push(format!("{name} is the help of no command any more"));
         }
     }
-    hold(&differences);
+    hold(&differences, "snapshots");
 }
 
 #[test]
@@ -163,5 +139,5 @@ async fn the_output_of_commands_that_tell_something() {
         let (_, table, err) = world.told(verb, &[]);
         differences.extend(differs(&format!("output-{verb}-refused"), &still(&format!("{table}{err}"), &world)));
     }
-    hold(&differences);
+    hold(&differences, "snapshots");
 }

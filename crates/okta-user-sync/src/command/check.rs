@@ -1,7 +1,6 @@
 //! `okta-user-sync check`: a look at everything that a pass needs, on both sides, line by line, without a write.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use api::OktaUserSync;
 use api::spec::{FastPath, SecretKeyRef, Source};
@@ -11,14 +10,13 @@ use engine::preflight::{Line, Verdict};
 use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use operator::resolve::{Resolver, Subject};
-use operator::secrets::{KubeSecrets, Secrets};
+use operator::secrets::Secrets;
 use serde::Serialize;
 use teleport::preflight::Preflight;
 
-use super::explain::{cluster, fetch};
-use super::sync::{Format, OktaArguments, TeleportArguments, defaults, manifests};
+use super::subject::{Found, SubjectArguments};
+use super::sync::{Format, OktaArguments, TeleportArguments, defaults};
 use crate::exit::{Exit, Stop};
-use crate::manifest::{Manifests, Pick};
 use crate::terminal;
 
 /// Shown below `check --help`.
@@ -26,7 +24,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   okta-user-sync check -f acme.yaml --okta-key key.pem --teleport-identity identity
   okta-user-sync check -f acme.yaml --known alice@example.com      # fails unless Okta shows alice
-  okta-user-sync check --from-cluster okta-user-sync/acme
+  okta-user-sync check --from-cluster okta-user-sync/acme --context production
   okta-user-sync check -f acme.yaml -o json | jq -r '.lines[] | select(.verdict == \"Failed\") | .remedy'
 
 Each line passed, warned (stops nothing), failed (with what mends it), or was skipped (with the reason).
@@ -37,18 +35,6 @@ Exit codes: 0 no line failed; 1 a line failed; 2 bad input, nothing was tried.";
 /// What the command takes.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Manifests: one OktaUserSync and its Secrets, as YAML or JSON; - is standard input.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "from_cluster")]
-    file: Option<PathBuf>,
-    /// An OktaUserSync in the current cluster, and the Secrets that it refers to.
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["file", "name", "namespace"])]
-    from_cluster: Option<String>,
-    /// Which OktaUserSync is meant, if the file holds several.
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Namespace of manifests that name none.
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
     /// Somebody who belongs for sure, by user name or Okta id: must be seen [default: anybody].
     #[arg(long, value_name = "NAME-OR-ID")]
     known: Option<String>,
@@ -56,9 +42,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     #[command(flatten)]
-    okta: OktaArguments,
-    #[command(flatten)]
-    teleport: TeleportArguments,
+    subject: SubjectArguments,
 }
 
 /// What was looked at, for programs. Its fields stay; new ones may come.
@@ -118,24 +102,10 @@ impl Told {
 /// # Errors
 /// Bad input. What is wrong on either side is a line.
 pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
-    let Arguments { okta, teleport, known, .. } = &arguments;
-    let look = Look { okta, teleport, known: known.as_deref() };
-    let told = match (&arguments.from_cluster, &arguments.file) {
-        (Some(resource), _) => {
-            let client = cluster().await?;
-            let resource = fetch(&client, resource).await?;
-            let own_key = resource.status.as_ref().and_then(operator::keys::reference);
-            look.at(&resource, own_key, &KubeSecrets::new(client)).await?
-        }
-        (None, Some(file)) => {
-            let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
-            let Manifests { resource, own_key, secrets, .. } = manifests(file, pick, okta, teleport)?;
-            look.at(&resource, own_key, &secrets).await?
-        }
-        (None, None) => {
-            return Err(Stop::bad_input("nothing says which OktaUserSync is meant", "give -f or --from-cluster"));
-        }
-    };
+    let Arguments { subject, known, .. } = &arguments;
+    let look = Look { okta: &subject.okta, teleport: &subject.teleport, known: known.as_deref() };
+    let Found { resource, own_key, secrets } = subject.find().await?;
+    let told = look.at(&resource, own_key, &secrets).await?;
     match arguments.output {
         Format::Table => terminal::print(&text(&told))?,
         Format::Json => terminal::print_json(&told)?,

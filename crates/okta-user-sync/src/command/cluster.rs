@@ -9,16 +9,24 @@ use kube::{Api, Client, Config};
 
 use crate::exit::Stop;
 
-/// Which cluster and which namespace, by the flags that kubectl has.
+/// Which cluster, by the flags that kubectl has.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Kubernetes")]
-pub struct ClusterArguments {
+pub struct ContextArguments {
     /// How the cluster is reached [default: $KUBECONFIG, ~/.kube/config, else the pod's own ServiceAccount].
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig [default: its current one].
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+}
+
+/// Which cluster and which namespace.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct ClusterArguments {
+    #[command(flatten)]
+    context: ContextArguments,
     /// Namespace of the OktaUserSync [default: that of the context].
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -42,8 +50,23 @@ impl ClusterArguments {
     /// The cluster.
     ///
     /// # Errors
-    /// There is no kubeconfig, or it cannot be used.
+    /// As [`ContextArguments::connect`].
     pub async fn connect(&self) -> Result<Cluster, Stop> {
+        self.context.connect(self.named()).await
+    }
+}
+
+impl ContextArguments {
+    /// Whether either flag was given.
+    pub fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// The cluster; `namespace` counts instead of that of the context.
+    ///
+    /// # Errors
+    /// There is no kubeconfig, or it cannot be used.
+    pub async fn connect(&self, namespace: Option<&str>) -> Result<Cluster, Stop> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let config = match &self.kubeconfig {
             Some(path) => {
@@ -53,7 +76,7 @@ impl ClusterArguments {
             None if self.context.is_some() => Config::from_kubeconfig(&options).await.map_err(|e| no_cluster(&e))?,
             None => Config::infer().await.map_err(|e| no_cluster(&e))?,
         };
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client = Client::try_from(config).map_err(|e| no_cluster(&e))?;
         Ok(Cluster { client, namespace })
     }

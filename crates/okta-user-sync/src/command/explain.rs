@@ -1,22 +1,18 @@
 //! `okta-user-sync explain`: one person, explained, from manifests in a file or from a resource in the cluster.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use api::OktaUserSync;
-use api::spec::SecretKeyRef;
 use clap::Args;
 use engine::explain::Explanation;
 use engine::ledger::Ledger;
 use engine::pass::Pass;
 use jiff::Timestamp;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use operator::resolve::{Resolver, Subject};
-use operator::secrets::{KubeSecrets, Secrets};
 
-use super::sync::{Format, OktaArguments, TeleportArguments, defaults, manifests};
+use super::subject::{Found, SubjectArguments};
+use super::sync::{Format, defaults};
 use crate::exit::{Exit, Stop};
-use crate::manifest::{Manifests, Pick};
 use crate::terminal;
 
 /// Shown below `explain --help`.
@@ -24,7 +20,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   okta-user-sync explain alice@example.com -f acme.yaml
   okta-user-sync explain 00u1abcd2efgh3ijkl45 -f acme.yaml -o json
-  okta-user-sync explain alice@example.com --from-cluster okta-user-sync/acme
+  okta-user-sync explain alice@example.com --from-cluster okta-user-sync/acme --context production
 
 Says what Okta says, what Teleport holds, which rule decided, what the next pass will do, and what would change it.
 Reads both sides as a pass does, and writes nothing.
@@ -37,25 +33,11 @@ pub struct Arguments {
     /// The person: a user name, or an Okta id (00u…).
     #[arg(value_name = "NAME-OR-ID")]
     who: String,
-    /// Manifests: one OktaUserSync and its Secrets, as YAML or JSON; - is standard input.
-    #[arg(short, long, value_name = "FILE", required_unless_present = "from_cluster")]
-    file: Option<PathBuf>,
-    /// An OktaUserSync in the current cluster, and the Secrets that it refers to.
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with_all = ["file", "name", "namespace"])]
-    from_cluster: Option<String>,
-    /// Which OktaUserSync is meant, if the file holds several.
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Namespace of manifests that name none.
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
     /// How the explanation is written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
     #[command(flatten)]
-    okta: OktaArguments,
-    #[command(flatten)]
-    teleport: TeleportArguments,
+    subject: SubjectArguments,
 }
 
 /// Explains one person.
@@ -63,23 +45,8 @@ pub struct Arguments {
 /// # Errors
 /// Bad input, or either side could not be read.
 pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
-    let told = match (&arguments.from_cluster, &arguments.file) {
-        (Some(resource), _) => {
-            let client = cluster().await?;
-            let resource = fetch(&client, resource).await?;
-            let own_key = resource.status.as_ref().and_then(operator::keys::reference);
-            explain(&arguments, &resource, own_key, &KubeSecrets::new(client)).await?
-        }
-        (None, Some(file)) => {
-            let pick = Pick { name: arguments.name.as_deref(), namespace: &arguments.namespace };
-            let Manifests { resource, own_key, secrets, .. } =
-                manifests(file, pick, &arguments.okta, &arguments.teleport)?;
-            explain(&arguments, &resource, own_key, &secrets).await?
-        }
-        (None, None) => {
-            return Err(Stop::bad_input("nothing says which OktaUserSync is meant", "give -f or --from-cluster"));
-        }
-    };
+    let found = arguments.subject.find().await?;
+    let told = explain(&arguments, found).await?;
     match arguments.output {
         Format::Table => terminal::print(&text(&told))?,
         Format::Json => terminal::print_json(&told)?,
@@ -88,44 +55,13 @@ pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// The current cluster.
-///
-/// # Errors
-/// There is none.
-pub async fn cluster() -> Result<kube::Client, Stop> {
-    kube::Client::try_default()
-        .await
-        .map_err(|e| Stop::bad_input(format!("no cluster: {e}"), "set KUBECONFIG to a kubeconfig that names one"))
-}
-
-/// The resource `NAMESPACE/NAME`.
-///
-/// # Errors
-/// It is no such name, or there is none.
-pub async fn fetch(client: &kube::Client, resource: &str) -> Result<OktaUserSync, Stop> {
-    let Some((namespace, name)) = resource.split_once('/') else {
-        return Err(Stop::bad_input(
-            format!("{resource:?} is not NAMESPACE/NAME"),
-            "write it as in okta-user-sync/acme",
-        ));
-    };
-    Api::<OktaUserSync>::namespaced(client.clone(), namespace)
-        .get(name)
-        .await
-        .map_err(|e| Stop::bad_input(format!("OktaUserSync {resource}: {e}"), "see kubectl get ous --all-namespaces"))
-}
-
-async fn explain(
-    arguments: &Arguments,
-    resource: &OktaUserSync,
-    own_key: Option<SecretKeyRef>,
-    secrets: &impl Secrets,
-) -> Result<Explanation, Stop> {
-    let resolver = Resolver::new(defaults(&arguments.okta, &arguments.teleport)?);
+async fn explain(arguments: &Arguments, found: Found) -> Result<Explanation, Stop> {
+    let Found { resource, own_key, secrets } = found;
+    let resolver = Resolver::new(defaults(&arguments.subject.okta, &arguments.subject.teleport)?);
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
     let subject = Subject { namespace: &namespace, name: &name, spec: &resource.spec, own_key, approvals: Vec::new() };
     let policy = resolver.policy(&subject)?;
-    let material = resolver.read(&subject, secrets).await?;
+    let material = resolver.read(&subject, &secrets).await?;
     let clients = resolver.clients(&subject, &material, None)?;
     let status = resource.status.clone().unwrap_or_default();
     let pinned_org = status.okta.map(|okta| okta.org_id).unwrap_or_default();

@@ -15,6 +15,7 @@ pub mod operator;
 pub mod plan;
 #[cfg(feature = "demo")]
 pub mod sim;
+pub mod subject;
 pub mod sync;
 
 use std::sync::Arc;

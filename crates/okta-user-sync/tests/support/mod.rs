@@ -5,6 +5,7 @@
 pub mod cluster;
 #[cfg(feature = "demo")]
 pub mod operator;
+pub mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
