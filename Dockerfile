@@ -3,12 +3,13 @@
 #   buildah bud --layers --timestamp 0 -t okta-user-sync .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t okta-user-sync .
 #
-# The result holds one static binary, the certificate authorities, and nothing else: no shell, no package manager.
+# The result holds one static binary, the certificate authorities, and nothing else: no shell, no package manager. On a
+# machine with Rust the same image needs no other image to be fetched: image/build, then image/pack.
 
 ARG RUST=1.89
 FROM rust:${RUST}-alpine AS build
 # aws-lc is C: a compiler and make it need, cmake and perl only where no prebuilt assembler fits.
-RUN apk add --no-cache build-base cmake perl ca-certificates
+RUN apk add --no-cache bash build-base cmake coreutils perl
 # Dependencies are listed inside the binary, so that a scanner of the image finds them.
 RUN cargo install --locked --version 0.7.7 cargo-auditable
 WORKDIR /src
@@ -19,21 +20,9 @@ COPY crds crds
 COPY charts charts
 COPY examples examples
 COPY benches benches
-# The same bytes from the same commit, whoever builds: no paths of this machine, no time but the commit's, one unit.
+COPY image image
 ARG SOURCE_DATE_EPOCH=0
-ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
-    CARGO_PROFILE_RELEASE_DEBUG=false \
-    CARGO_PROFILE_RELEASE_LTO=fat \
-    CARGO_PROFILE_RELEASE_STRIP=symbols \
-    CARGO_INCREMENTAL=0 \
-    RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/src=. --remap-path-prefix=/usr/local/cargo=cargo"
-# Without the simulators and the demo.
-RUN cargo auditable build --locked --release --package okta-user-sync --no-default-features \
- && install -D -m 0755 target/release/okta-user-sync /root-fs/usr/local/bin/okta-user-sync \
- && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ca-certificates.crt \
- && printf 'nonroot:x:65532:65532::/:/nonexistent\n' > /root-fs/etc/passwd \
- && find /root-fs -exec touch --no-dereference --date=@${SOURCE_DATE_EPOCH} {} +
+RUN SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH}" image/build /root-fs
 
 FROM scratch
 COPY --from=build /root-fs/ /

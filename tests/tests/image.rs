@@ -1,103 +1,188 @@
-//! The image: what its recipe refers to exists; and where buildah is at hand it is built, without a daemon, and looked at.
+//! The image: what its recipes refer to exists; and where buildah and a Rust for musl are at hand it is built as a release
+//! builds it, without a daemon and twice in different folders, and started from its own root file system.
+//!
+//! That takes two release builds (`target/image` and `target/image-again` keep what they can), so a machine without
+//! buildah, such as one that only develops, does not pay for it.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use suites::chart::{repository, succeed};
+use suites::skip;
 
 /// What the image may weigh, compressed.
 const MOST_BYTES: u64 = 20 * 1024 * 1024;
 
-fn recipe() -> String {
-    fs::read_to_string(repository().join("Dockerfile")).unwrap()
+/// The recipe that needs nothing but an engine for containers, and the one over a root file system that is there.
+const RECIPES: [&str; 2] = ["Dockerfile", "image/Dockerfile"];
+
+fn recipe(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).unwrap()
 }
 
 #[test]
 fn what_the_recipe_copies_and_builds_exists() {
-    let recipe = recipe();
+    let recipe = recipe("Dockerfile");
+    let mut copied = Vec::new();
     for line in recipe.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--")) {
         let mut words: Vec<&str> = line.split_whitespace().collect();
         words.pop();
         for word in words {
             assert!(repository().join(word).exists(), "the Dockerfile copies {word}, which is not there");
+            copied.push(word);
         }
     }
-    // Everything that is compiled in lies below what is copied.
+    // A workspace is read whole, so all of its members have to be there.
+    let workspace = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let members = workspace.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+    for member in members.trim_end_matches(']').split(", ") {
+        let member = member.trim_matches('"').trim_end_matches("/*");
+        assert!(copied.contains(&member), "the Dockerfile does not copy {member}");
+    }
+    let least = workspace.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(recipe.contains(&format!("ARG RUST={least}")), "it builds with the oldest Rust that is promised");
+    let build = fs::read_to_string(repository().join("image/build")).unwrap();
     let manifest = fs::read_to_string(repository().join("crates/okta-user-sync/Cargo.toml")).unwrap();
-    assert!(recipe.contains("--no-default-features") && manifest.contains("default = [\"demo\"]"));
-    let least = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
-    let least =
-        least.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"').to_owned();
-    assert!(
-        recipe.contains(&format!("ARG RUST={least}")),
-        "the Dockerfile builds with the oldest Rust that is promised"
-    );
+    assert!(build.contains("--no-default-features") && manifest.contains("default = [\"demo\"]"));
 }
 
 #[test]
-fn the_recipe_ends_in_an_image_of_one_binary_that_is_not_root() {
-    let recipe = recipe();
-    let last = recipe.rsplit("\nFROM ").next().unwrap();
-    assert!(last.starts_with("scratch\n"), "{last}");
-    assert!(last.contains("\nUSER 65532:65532\n"), "{last}");
-    assert!(!last.contains("\nRUN "), "there is nothing that could run it");
+fn both_recipes_end_in_the_same_image_of_one_binary_that_is_not_root() {
+    let last = RECIPES.map(|name| {
+        let text = recipe(name);
+        let (_, last) = text.rsplit_once("FROM scratch\n").unwrap_or_else(|| panic!("{name}"));
+        let (copy, rest) = last.split_once('\n').unwrap();
+        assert!(copy.starts_with("COPY ") && copy.ends_with(" /"), "{name}: {copy}");
+        rest.to_owned()
+    });
+    assert_eq!(last[0], last[1]);
+    assert!(last[0].contains("\nUSER 65532:65532\n"), "{}", last[0]);
+    assert!(!last[0].contains("\nRUN ") && !last[0].contains("COPY"), "there is nothing that could run it");
     let chart = fs::read_to_string(repository().join("charts/okta-user-sync/values.yaml")).unwrap();
     assert!(chart.contains("runAsUser: 65532"), "the chart and the image name the same user");
 }
 
-#[test]
-fn workflows_run_no_code_of_others_that_is_not_pinned() {
-    for entry in fs::read_dir(repository().join(".github/workflows")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains("\npermissions: { contents: read }\n"), "{}: rights begin small", path.display());
-        for line in text.lines().filter(|line| line.trim_start().trim_start_matches("- ").starts_with("uses:")) {
-            let pin = line.rsplit('@').next().unwrap().split_whitespace().next().unwrap();
-            let pinned = pin.len() == 40 && pin.bytes().all(|byte| byte.is_ascii_hexdigit());
-            assert!(pinned, "{}: {line} is not pinned by digest", path.display());
-        }
+/// Whether a command of this machine can be run and succeeds.
+fn has(command: &[&str]) -> bool {
+    let run = Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    run.is_ok_and(|status| status.success())
+}
+
+/// Why it cannot be built here, if it cannot.
+fn missing() -> Option<&'static str> {
+    let target = succeed(Command::new("rustc").args(["--print", "target-libdir", "--target"]).arg(target()));
+    if !has(&["buildah", "--version"]) {
+        Some("there is no buildah on the PATH to build the image with (Debian: apt-get install buildah)")
+    } else if !target.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
+        Some("this Rust cannot build for musl (rustup target add)")
+    } else if !has(&["musl-gcc", "--version"]) {
+        Some("there is no C compiler for musl (Debian: apt-get install musl-tools)")
+    } else if !has(&["cargo", "auditable", "--help"]) {
+        Some("there is no cargo-auditable (cargo install cargo-auditable)")
+    } else {
+        None
     }
 }
 
-#[test]
-fn buildah_builds_it_without_a_daemon() {
-    let Ok(version) = Command::new("buildah").arg("--version").output() else {
-        eprintln!("skipped: there is no buildah on the PATH to build the image with");
-        return;
-    };
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    let folder = tempfile::tempdir().unwrap();
-    let build = |archive: &Path| {
-        let mut command = Command::new("buildah");
-        command.args(["bud", "--layers", "--timestamp", "0", "--tag", "okta-user-sync:test", "."]);
-        succeed(command.current_dir(repository()))?;
-        let archive = format!("oci-archive:{}", archive.display());
-        succeed(Command::new("buildah").args(["push", "okta-user-sync:test", &archive]))
-    };
-    let archive = folder.path().join("image.tar");
-    if let Err(words) = build(&archive) {
-        assert!(words.contains("registry") || words.contains("lookup") || words.contains("dial"), "{version}: {words}");
-        eprintln!("skipped: {version} cannot fetch the image that builds: {words}");
-        return;
+fn target() -> String {
+    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
+}
+
+/// The sources as they are in this working tree, in another folder; what is unchanged there is left alone.
+fn copy_of_the_sources() -> PathBuf {
+    let copy = repository().join("target/image-again/src");
+    fs::create_dir_all(&copy).unwrap();
+    let script = "git ls-files -z | tar --create --null --files-from - | tar --extract --directory \"$1\"";
+    succeed(Command::new("bash").args(["-euo", "pipefail", "-c", script, "bash"]).arg(&copy).current_dir(repository()))
+        .unwrap();
+    copy
+}
+
+/// Builds the root file system of the sources in `sources` into `root`, and an image of it; its digest.
+fn build(sources: &Path, root: &Path, name: &str) -> String {
+    let mut command = Command::new(sources.join("image/build"));
+    // What this test itself was built with is no part of it.
+    command.arg(root).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR").env("SOURCE_DATE_EPOCH", "1700000000");
+    succeed(&mut command).unwrap();
+    let mut command = Command::new(sources.join("image/pack"));
+    succeed(command.arg(root).arg(name).env("SOURCE_DATE_EPOCH", "1700000000")).unwrap().trim().to_owned()
+}
+
+/// Runs the binary of a root file system in it: read-only, as the user of the image, and with nothing else in sight.
+fn run_in(root: &Path, arguments: &[&str]) -> (bool, String) {
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && root=\"$1\" && shift && exec unshare \
+                  --user --map-user=65532 --map-group=65532 --root=\"$root\" /usr/local/bin/okta-user-sync \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(root).args(arguments).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    match succeed(&mut command) {
+        Ok(said) => (true, said),
+        Err(said) => (false, said),
     }
-    let size = fs::metadata(&archive).unwrap().len();
-    assert!(size <= MOST_BYTES, "the image has {size} bytes");
-    let inspected =
-        succeed(Command::new("buildah").args(["inspect", "--type", "image", "okta-user-sync:test"])).unwrap();
+}
+
+/// Bytes of the layers, as a registry would hold them.
+fn compressed(name: &str, folder: &Path) -> u64 {
+    let archive = folder.join("image");
+    succeed(Command::new("buildah").args(["push", "--quiet", name]).arg(format!("dir:{}", archive.display()))).unwrap();
+    let manifest: Value = serde_json::from_slice(&fs::read(archive.join("manifest.json")).unwrap()).unwrap();
+    manifest["layers"].as_array().unwrap().iter().map(|layer| layer["size"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as_its_user() {
+    if let Some(why) = missing() {
+        return skip(why).unwrap_or_default();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // One of several test runs at a time: they would build into the same folders.
+    fs::create_dir_all(repository().join("target")).unwrap();
+    let lock = File::create(repository().join("target/image.lock")).unwrap();
+    lock.lock().unwrap();
+    let (root, again) = (folder.path().join("root"), folder.path().join("again"));
+    let names = ["okta-user-sync:one", "okta-user-sync:two"];
+    let first = build(&repository().canonicalize().unwrap(), &root, names[0]);
+    let second = build(&copy_of_the_sources().canonicalize().unwrap(), &again, names[1]);
+    assert!(first.starts_with("sha256:"), "{first}");
+    assert_eq!(first, second, "built in two folders");
+
+    let binary = root.join(image::BINARY);
+    let about = succeed(Command::new("file").arg(&binary)).unwrap();
+    assert!(about.contains("static") && about.contains("stripped"), "{about}");
+    let bytes = compressed(names[0], folder.path());
+    assert!(bytes <= MOST_BYTES, "the image has {bytes} bytes");
+    let inspected = succeed(Command::new("buildah").args(["inspect", "--type", "image", names[0]])).unwrap();
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["OCIv1"]["config"]["User"], "65532:65532");
-    let started = || {
-        let container = succeed(Command::new("buildah").args(["from", "okta-user-sync:test"]))?;
-        let run =
-            ["run", "--user", "65532:65532", container.trim(), "--", "/usr/local/bin/okta-user-sync", "--version"];
-        let said = succeed(Command::new("buildah").args(run));
-        succeed(Command::new("buildah").args(["rm", container.trim()]))?;
-        said
-    };
-    let said = started().unwrap();
-    assert!(said.starts_with("okta-user-sync "), "{said}");
-    println!("{version}: {size} bytes");
+    assert_eq!(inspected["OCIv1"]["config"]["Cmd"], serde_json::json!(["operator"]));
+
+    let (started, said) = run_in(&root, &["--version"]);
+    assert!(started && said.starts_with("okta-user-sync "), "{said}");
+    // The authorities are found: what stands against this organisation is that nobody listens there.
+    fs::write(root.join("acme.yaml"), MANIFEST).unwrap();
+    let (_, said) = run_in(&root, &["check", "-f", "/acme.yaml"]);
+    assert!(said.contains("failed  reachable") && !said.contains("certificate authorities"), "{said}");
+    fs::remove_file(root.join(image::AUTHORITIES)).unwrap();
+    let (_, said) = run_in(&root, &["check", "-f", "/acme.yaml"]);
+    assert!(said.contains("certificate authorities"), "without them it says so: {said}");
+    println!("{first}: {bytes} bytes compressed, {} of the binary", fs::metadata(binary).unwrap().len());
+    for name in names {
+        succeed(Command::new("buildah").args(["rmi", "--force", name])).unwrap();
+    }
 }
+
+/// An organisation at which nobody listens.
+const MANIFEST: &str = "\
+apiVersion: usersync.dev/v1alpha1
+kind: OktaUserSync
+metadata: { name: acme, namespace: okta-user-sync }
+spec:
+  okta:
+    orgURL: https://127.0.0.1:9
+    clientID: 0oa1api2services3app
+    privateKeySecretRef: { name: acme-okta-key, key: private.pem }
+  scope: { appID: 0oa9saml8app7teleprt }
+";
