@@ -41,7 +41,9 @@ fn everything() -> Value {
         "serviceAccount": { "annotations": { "example.com/owner": "identity" } },
         "service": { "annotations": { "prometheus.io/scrape": "true" } },
         "serviceMonitor": { "create": true, "labels": { "release": "prometheus" } },
-        "alerts": { "create": true, "labels": { "release": "prometheus" } },
+        "alerts": {
+            "create": true, "labels": { "release": "prometheus" }, "runbookURL": "https://docs.example.com/runbooks/",
+        },
         "dashboard": { "create": true, "namespace": "monitoring", "annotations": { "grafana_folder": "Identity" } },
         "networkPolicy": {
             "create": true,
@@ -215,6 +217,7 @@ fn mistakes() -> Vec<(Value, &'static str)> {
         (json!({ "oktaUserSyncs": [{ "name": "acme" }] }), "/oktaUserSyncs/0"),
         (json!({ "service": { "port": 70000 } }), "/service/port"),
         (json!({ "serviceMonitor": { "interval": "often" } }), "/serviceMonitor/interval"),
+        (json!({ "alerts": { "runbookURL": "docs/runbooks" } }), "/alerts/runbookURL"),
         (json!({ "podDisruptionBudget": { "maxUnavailable": 0 } }), "/podDisruptionBudget/maxUnavailable"),
         (json!({ "networkPolicy": { "teleport": { "ports": [] } } }), "/networkPolicy/teleport/ports"),
         (json!({ "networkPolicy": { "okta": { "to": [{ "cidr": "0.0.0.0/0" }] } } }), "/networkPolicy/okta/to/0"),
