@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use console::Style;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::exit::Stop;
@@ -87,6 +87,14 @@ fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
     let _ = write!(out, "{:.0} people/s", state.per_sec());
 }
 
+/// How long it will still take at this rate; nothing before there is a rate.
+fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    if state.pos() > 0 {
+        // Writing into the line cannot fail.
+        let _ = write!(out, ", {:#} left", HumanDuration(state.eta()));
+    }
+}
+
 fn unwritable(error: &dyn std::fmt::Display) -> Stop {
     Stop::undone(format!("the result cannot be written down: {error}"), "this is a bug; please report it")
 }
@@ -124,8 +132,12 @@ impl Progress {
 
     /// Says how much of it is done.
     pub fn count(&self, what: &str, done: usize, total: usize) {
-        self.begin(what, "{spinner} {msg} {wide_bar} {pos}/{len} ({rate}, {eta} left{prefix})");
-        self.0.set_length(u64::try_from(total).unwrap_or(u64::MAX));
+        let total = u64::try_from(total).unwrap_or(u64::MAX);
+        if self.0.length() != Some(total) {
+            // Before the line that shows it, so that no other total is seen there.
+            self.0.set_length(total);
+        }
+        self.begin(what, "{spinner} {msg} {wide_bar} {pos}/{len} ({rate}{left}{prefix})");
         self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }
 
@@ -147,7 +159,7 @@ impl Progress {
         }
         self.0.reset();
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style.with_key("rate", rate));
+            self.0.set_style(style.with_key("rate", rate).with_key("left", left));
         }
         self.0.set_message(what.to_owned());
     }

@@ -123,7 +123,7 @@ async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
         ("--teleport-address", teleport.field("authAddress")),
         ("--teleport-identity", teleport.field("identityFile")),
         ("--connector", "okta".to_owned()),
-        ("--name", "acme".to_owned()),
+        ("--name", "people".to_owned()),
         // Teleport does not know it yet.
         ("--role", "newcomer".to_owned()),
         ("--allowed-role", "newcomer".to_owned()),
@@ -140,7 +140,7 @@ async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
     ask(&mut terminal, "y");
     terminal.exp_string("the cluster has no role newcomer").unwrap();
     terminal.exp_string("Look again, once that is mended?").unwrap();
-    assert!(!world.path("acme.yaml").exists());
+    assert!(!world.path("people.yaml").exists());
     // Mended in Teleport, as a person does with tctl in another window.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let role = client.post(format!("{admin}/roles/newcomer")).json(&json!({ "maxSessionTtlSeconds": 3600 }));
@@ -150,17 +150,19 @@ async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
     terminal.exp_string("newcomer: there, and may be given").unwrap();
     terminal.exp_string("Next: kubectl apply").unwrap();
     terminal.exp_eof().unwrap();
-    assert!(std::fs::read_to_string(world.path("acme.yaml")).unwrap().contains("newcomer"));
+    assert!(std::fs::read_to_string(world.path("people.yaml")).unwrap().contains("newcomer"));
 
     // Who does not want to mend it now gets no manifests.
     let removed = client.delete(format!("{admin}/roles/newcomer")).send().await.unwrap();
     assert!(removed.status().is_success());
-    std::fs::remove_file(world.path("acme.yaml")).unwrap();
+    for file in ["people.yaml", "people-secrets.yaml"] {
+        std::fs::remove_file(world.path(file)).unwrap();
+    }
     let mut terminal = at_a_terminal(&world, &arguments);
     ask(&mut terminal, "n");
     terminal.exp_string("Nothing was written. Run it again").unwrap();
     terminal.exp_eof().unwrap();
-    assert!(!world.path("acme.yaml").exists());
+    assert!(!world.path("people.yaml").exists());
     assert_eq!(world.writes().await, 0);
 }
 

@@ -20,7 +20,7 @@ fn at_a_terminal(world: &World, verb: &str, further: &[&str]) -> PtySession {
 
 /// Okta takes this long over each page of people.
 async fn slow(world: &World, millis: u64) {
-    let fault = json!({ "path": "/api/v1/apps/{id}/users", "kind": { "slow": { "millis": millis } } });
+    let fault = json!({ "path": "/api/v1/apps/*/users", "kind": { "slow": { "millis": millis } } });
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("{}/faults", world.okta.field("adminURL"));
     assert!(client.post(url).json(&fault).send().await.unwrap().status().is_success());
