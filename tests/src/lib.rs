@@ -5,19 +5,23 @@
 //! Everything here may fail only because of this machine, so it says what it expected and stops.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod board;
 pub mod chart;
 pub mod ground;
 mod house;
 mod promtool;
+mod recording;
 pub mod replica;
 mod scrape;
 mod stage;
 
 use std::path::PathBuf;
 
+pub use board::Board;
 pub use ground::Ground;
 pub use house::{House, condition};
 pub use promtool::Promtool;
+pub use recording::Recording;
 pub use replica::Replica;
 pub use scrape::{Family, Sample, Scrape};
 pub use stage::Stage;

@@ -120,6 +120,49 @@ fn every_link_leads_somewhere() {
     assert_eq!(problems, Vec::<String>::new());
 }
 
+/// In which situations a shell block is run by a test (`crates/okta-user-sync/tests/documents.rs`).
+const RUN: [&str; 4] = ["chart", "preview", "setup", "operating"];
+
+/// What a shell block may need that no test has: cargo and the sources, in a checkout of their own (a test that builds would
+/// wait for the one that runs it); a published release; a
+/// real Teleport's tool; logs and ports of pods, which a kubelet serves; what the Prometheus operator defines; and jq.
+const NEEDED: [&str; 6] = ["cargo", "release", "tctl", "kubelet", "prometheus-operator", "jq"];
+
+/// What is wrong with the fence that begins a block, if anything.
+fn unclear(fence: &str) -> Option<&'static str> {
+    let (language, attribute) = fence.split_once(' ').unwrap_or((fence, ""));
+    let known = |names: &[&str], value: &str| names.contains(&value);
+    match language {
+        "" => Some("has no language; text, if it is none"),
+        "console" | "bash" | "shell" => Some("is a shell block; call it sh, with runnable= or needs="),
+        "sh" => match attribute.split_once('=') {
+            Some(("runnable", situation)) if known(&RUN, situation) => None,
+            Some(("needs", what)) if known(&NEEDED, what) => None,
+            _ => Some("says neither in which situation it is run (runnable=) nor what it needs (needs=)"),
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn every_shell_block_is_run_or_says_what_it_needs() {
+    let (mut problems, mut run) = (Vec::new(), 0);
+    for page in pages(&repository()) {
+        let mut open = false;
+        for (number, line) in fs::read_to_string(&page).unwrap().lines().enumerate() {
+            let Some(fence) = line.trim_start().strip_prefix("```") else { continue };
+            open = !open;
+            if open {
+                run += usize::from(fence.starts_with("sh runnable="));
+                problems.extend(unclear(fence.trim()).map(|why| format!("{}:{}: {why}", page.display(), number + 1)));
+            }
+        }
+    }
+    assert_eq!(problems, Vec::<String>::new());
+    assert!(run > 25, "only {run} are run");
+    assert!(unclear("sh").is_some() && unclear("console").is_some() && unclear("sh needs=time").is_some());
+}
+
 #[test]
 fn a_link_to_nowhere_would_be_found() {
     let readme = repository().join("README.md");

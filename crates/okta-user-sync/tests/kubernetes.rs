@@ -244,7 +244,7 @@ fn elsewhere(cluster: &Cluster, folder: &std::path::Path) -> PathBuf {
     let known = config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref()).unwrap();
     let named = |name: &str, namespace: &str| {
         let mut context = known.clone();
-        context.name = name.to_owned();
+        name.clone_into(&mut context.name);
         context.context.as_mut().unwrap().namespace = Some(namespace.to_owned());
         context
     };

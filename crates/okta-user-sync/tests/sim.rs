@@ -2,16 +2,22 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 use testkit::process::Stream;
 
 mod support;
+use support::snapshot::{differs, hold};
 use support::{LONG, Sim, run, told};
 
-/// The line has these fields, each with a text; programs rely on them. More may come.
-fn has_fields(ready: &Value, fields: &[&str]) {
+/// The line has these fields, each with a text; programs rely on them. More may come, and are seen in the snapshot, which
+/// has a dash for what is another at each run.
+fn has_fields(ready: &Value, fields: &[&str], snapshot: &str) {
+    let still: BTreeMap<&String, &str> = ready.as_object().unwrap().keys().map(|key| (key, "-")).collect();
+    let text = format!("{}\n", serde_json::to_string_pretty(&still).unwrap());
+    hold(&differs(snapshot, &text).into_iter().collect::<Vec<_>>(), "sim");
     for field in fields {
         assert!(ready[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {ready}");
     }
@@ -32,7 +38,8 @@ async fn ends_cleanly(mut sim: Sim, signal: &str) {
 #[tokio::test]
 async fn okta_says_where_it_is_and_ends_when_asked() {
     let sim = Sim::start(&["okta", "--people", "5", "--seed", "3"]).await;
-    has_fields(&sim.ready, &["orgURL", "adminURL", "caFile", "ssws", "clientID", "privateKeyFile", "appID"]);
+    let fields = ["orgURL", "adminURL", "caFile", "ssws", "clientID", "privateKeyFile", "appID"];
+    has_fields(&sim.ready, &fields, "output-sim-okta");
     assert!(sim.field("orgURL").starts_with("https://"));
     assert!(std::fs::read_to_string(sim.field("privateKeyFile")).unwrap().contains("PRIVATE KEY"));
     ends_cleanly(sim, "TERM").await;
@@ -42,7 +49,7 @@ async fn okta_says_where_it_is_and_ends_when_asked() {
 async fn teleport_says_where_it_is_and_ends_when_asked() {
     let sim = Sim::start(&["teleport"]).await;
     let fields = ["authAddress", "adminURL", "caFile", "identityFile", "adminIdentityFile", "cluster", "connector"];
-    has_fields(&sim.ready, &fields);
+    has_fields(&sim.ready, &fields, "output-sim-teleport");
     assert_eq!((sim.field("cluster").as_str(), sim.field("connector").as_str()), ("teleport.sim", "okta"));
     assert!(std::fs::read_to_string(sim.field("identityFile")).unwrap().contains("@cert-authority"));
     ends_cleanly(sim, "INT").await;

@@ -46,7 +46,7 @@ pub struct Arguments {
 /// Bad input, or either side could not be read.
 pub async fn run(arguments: Arguments) -> Result<Exit, Stop> {
     let found = arguments.subject.find().await?;
-    let told = explain(&arguments, found).await?;
+    let told = Box::pin(explain(&arguments, found)).await?;
     match arguments.output {
         Format::Table => terminal::print(&text(&told))?,
         Format::Json => terminal::print_json(&told)?,
