@@ -14,7 +14,7 @@ use support::{
 /// What the example says under that number, one command without its prompt.
 fn command(example: &str, begin: &str) -> Vec<String> {
     let line = example.lines().find(|line| line.trim_start_matches(['#', ' ']).starts_with(begin)).unwrap();
-    line.trim_start_matches(['#', ' ']).split(' ').map(|word| word.trim_matches('\'').to_owned()).collect()
+    line.trim_start_matches(['#', ' ']).split(' ').map(|word| word.replace('\'', "")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
