@@ -135,6 +135,29 @@ async fn only_named_secrets_and_namespaces_where_somebody_wants_that() {
     let words = ["may refer to the Secret database-password", "okta-*, teleport-identity"];
     refused(&ground, "bad", &refers_to("database-password", "teleport-identity"), &words).await;
     refused(&ground, "bad", &refers_to("okta-key", "database-password"), &words).await;
+    // Authorities may come from a Secret too, which is held to the same names; a ConfigMap is no secret.
+    let with_authorities = |reference: Value| {
+        let mut spec = refers_to("okta-key", "teleport-identity");
+        spec["okta"]["caBundleRef"] = reference;
+        spec
+    };
+    refused(
+        &ground,
+        "bad",
+        &with_authorities(json!({ "kind": "Secret", "name": "database-password", "key": "password" })),
+        &words,
+    )
+    .await;
+    for (name, reference) in [
+        ("secret", json!({ "kind": "Secret", "name": "okta-authorities" })),
+        ("config-map", json!({ "kind": "ConfigMap", "name": "database-password" })),
+        ("by-default", json!({ "name": "company-authorities" })),
+    ] {
+        ground.put(&format!("with-{name}"), &with_authorities(reference)).await;
+    }
+    // What was allowed does not become a way around it by a change.
+    let changed = with_authorities(json!({ "kind": "Secret", "name": "database-password" }));
+    refused(&ground, "with-config-map", &changed, &words).await;
 
     let elsewhere = Ground::shared("elsewhere").await;
     install(&elsewhere, json!({ "admission": { "namespaces": ["identity"] } })).await;
