@@ -1,4 +1,4 @@
-//! Events on a resource: few, one per change that a person would want to read, at most 1 kB, without names of people
+//! Events on a resource: few, one per change that a person would want to read (states that come and go are counted), at most 1 kB, without names of people
 //! unless the operator is told to show them.
 
 use api::{OktaUserSync, OktaUserSyncStatus, condition, names};
@@ -30,6 +30,10 @@ pub struct News {
     pub note: String,
     /// User names that it is about; shown only if the operator is told to.
     pub names: Vec<String>,
+    /// Whether it speaks of a state, which may come and go: one of the same reason within the last minutes is then counted
+    /// (`series` of the Event) and keeps its words. What has happened is told each time, or the words of the second leaver
+    /// would be lost in the count of the first.
+    pub state: bool,
 }
 
 impl News {
@@ -42,7 +46,12 @@ impl News {
     /// News of a pass.
     #[must_use]
     pub fn of_sync(warning: bool, reason: &str, note: impl Into<String>) -> Self {
-        Self { warning, reason: reason.into(), action: "Sync", note: note.into(), names: Vec::new() }
+        Self { warning, reason: reason.into(), action: "Sync", note: note.into(), names: Vec::new(), state: false }
+    }
+
+    /// News of how the resource stands.
+    fn of_state(warning: bool, reason: &str, note: impl Into<String>) -> Self {
+        Self { state: true, ..Self::of_sync(warning, reason, note) }
     }
 
     /// The note, with names if they are shown, as long as an event may be.
@@ -56,28 +65,10 @@ impl News {
 /// What is new in `next`.
 #[must_use]
 pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<News> {
-    let mut all = Vec::new();
+    let mut all: Vec<News> = of_ready(previous, next).into_iter().collect();
     let mut tell = |warning, reason: &str, note: &str| {
         all.push(News::of_sync(warning, reason, note));
     };
-    let ready = |status: &OktaUserSyncStatus| {
-        condition::find(&status.conditions, condition::READY)
-            // More people may read Events than statuses, so nobody is named in them.
-            .map(|c| (c.status.clone(), c.reason.clone(), c.message.split(FIRST).next().unwrap_or_default().to_owned()))
-    };
-    if let Some((status, reason, message)) = ready(next) {
-        let before = ready(previous);
-        let was_good = before.as_ref().is_some_and(|(status, ..)| status == "True");
-        let same = before.as_ref().is_some_and(|(_, before, _)| *before == reason);
-        match status.as_str() {
-            "True" if !was_good && previous.last_run.is_some() && failed(previous) => {
-                tell(false, "Recovered", &message);
-            }
-            "True" if !was_good && previous.last_run.is_none() => tell(false, &reason, &message),
-            "False" if !same => tell(reason != crate::status::SUSPENDED, &reason, &message),
-            _ => {}
-        }
-    }
     if let Some(plan) = &next.pending_plan
         && previous.pending_plan.as_ref().is_none_or(|before| before.hash != plan.hash)
     {
@@ -100,6 +91,24 @@ pub fn news(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Vec<New
     }
     all.extend(crate::keys::news(previous, next));
     all
+}
+
+/// What a change of the condition Ready tells.
+fn of_ready(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Option<News> {
+    let ready = |status: &OktaUserSyncStatus| condition::find(&status.conditions, condition::READY).cloned();
+    let (before, now) = (ready(previous), ready(next)?);
+    // More people may read Events than statuses, so nobody is named in them.
+    let message = now.message.split(FIRST).next().unwrap_or_default();
+    let was_good = before.as_ref().is_some_and(|before| before.status == "True");
+    let same = before.as_ref().is_some_and(|before| before.reason == now.reason);
+    match now.status.as_str() {
+        "True" if !was_good && previous.last_run.is_some() && failed(previous) => {
+            Some(News::of_state(false, "Recovered", message))
+        }
+        "True" if !was_good && previous.last_run.is_none() => Some(News::of_state(false, &now.reason, message)),
+        "False" if !same => Some(News::of_state(now.reason != crate::status::SUSPENDED, &now.reason, message)),
+        _ => None,
+    }
 }
 
 /// What the writes of a pass tell.
@@ -156,6 +165,9 @@ fn failed(status: &OktaUserSyncStatus) -> bool {
 /// Publishes events.
 #[derive(Clone)]
 pub struct Announcer {
+    client: Client,
+    reporter: Reporter,
+    /// Counts states.
     recorder: Recorder,
     show_names: bool,
 }
@@ -165,7 +177,7 @@ impl Announcer {
     #[must_use]
     pub fn new(client: Client, instance: &str, show_names: bool) -> Self {
         let reporter = Reporter { controller: names::FIELD_MANAGER.into(), instance: Some(instance.into()) };
-        Self { recorder: Recorder::new(client, reporter), show_names }
+        Self { recorder: Recorder::new(client.clone(), reporter.clone()), client, reporter, show_names }
     }
 
     /// Publishes `news` about `object`. An event that cannot be published is logged and forgotten: it never stops a pass.
@@ -182,7 +194,10 @@ impl Announcer {
                 action: item.action.into(),
                 secondary: None,
             };
-            match tokio::time::timeout(CALL_LIMIT, self.recorder.publish(&event, &reference)).await {
+            // A recorder that has seen nothing counts nothing.
+            let anew = || Recorder::new(self.client.clone(), self.reporter.clone());
+            let recorder = if item.state { self.recorder.clone() } else { anew() };
+            match tokio::time::timeout(CALL_LIMIT, recorder.publish(&event, &reference)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => warn!(reason = item.reason, "the event could not be published: {error}"),
                 Err(_) => warn!(reason = item.reason, "the event could not be published in time"),
@@ -227,6 +242,7 @@ mod tests {
         let bad = after(&good, Ending::Refused(&down));
         assert_eq!(reasons(&good, &bad), [(true, "OktaUnreachable".into())]);
         assert_eq!(reasons(&bad, &after(&bad, Ending::Refused(&down))), [], "not in every loop");
+        assert!(news(&good, &bad).iter().all(|news| news.state), "and counted when it comes again");
         let again = after(&bad, Ending::Report(&report(Outcome::Succeeded)));
         assert_eq!(reasons(&bad, &again), [(false, "Recovered".into())]);
         let paused = suspended(&again, 2, NOW).unwrap();
@@ -245,6 +261,7 @@ mod tests {
         ];
         assert_eq!(texts(false), nameless);
         assert_eq!(texts(true)[0], of("LeaversLocked", "2 people left and were locked: ada, bob"));
+        assert!(told.iter().all(|news| !news.state), "the second leaver's words are not lost in a count");
         assert_eq!(of_writes(&Done::default()), []);
         let many = Done { leavers: vec!["somebody@example.com".into(); 100], ..Done::default() };
         assert!(of_writes(&many)[0].text(true).len() <= NOTE_LIMIT);
