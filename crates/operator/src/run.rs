@@ -193,7 +193,12 @@ impl Operator {
         let address = listener.local_addr().map_err(|error| RunError::Listen(settings.listen, error))?;
         let admin = match settings.admin.clone() {
             Some(admin) if !admin.listen.ip().is_loopback() => return Err(RunError::AdminNotLocal(admin.listen)),
-            Some(admin) => Some((bind(admin.listen).await?, admin)),
+            Some(admin) => {
+                let listener = bind(admin.listen).await?;
+                // Port 0 takes any; the log says which.
+                let listen = listener.local_addr().map_err(|error| RunError::Listen(admin.listen, error))?;
+                Some((listener, Admin { listen, ..admin }))
+            }
             None => None,
         };
         let jwks = match settings.jwks_listen {

@@ -59,8 +59,9 @@ pub(super) fn unwritable(object: &OktaUserSync, error: &ApiError) -> Failure {
     failure(Class::Transient, "SecretUnavailable", message, "nothing; it is tried again")
 }
 
-const RIGHTS: &str = "let the operator's ServiceAccount create and delete Secrets there (the chart's value keys.create), \
-                      or make a key yourself (okta-user-sync key new) and name its Secret in okta.privateKeySecretRef";
+const RIGHTS: &str = "let the operator's ServiceAccount create and delete Secrets there (the chart's value keys.create, \
+                      which needs rbac.secretNames to be empty), or make a key yourself (okta-user-sync key new) and name \
+                      its Secret in okta.privateKeySecretRef";
 
 /// Another object has the name that the key's Secret would have.
 pub(super) fn taken(secret: &str) -> Failure {
