@@ -152,6 +152,7 @@ fn span(object: &OktaUserSync, id: &str, why: Trigger) -> Span {
         parent: None,
         "pass",
         trace_id = id,
+        kind = Kind::Full.as_str(),
         namespace = object.namespace(),
         name = object.name_any(),
         trigger = why.as_str(),
@@ -271,14 +272,13 @@ impl Setting<'_> {
             }
         };
         let teleport = self.clients.teleport();
-        let before = teleport.calls();
         let report = tokio::select! {
             biased;
             report = pass.run(self.clients.okta(), teleport.as_ref()) => Some(report),
             () = stopped => None,
             () = self.refresh() => None,
         };
-        self.context.metrics.teleport_calls(&before, &teleport.calls());
+        self.context.metrics.teleport_calls(&self.clients.new_calls());
         report
     }
 }

@@ -96,11 +96,18 @@ impl FastPath {
         };
         let setup = Setup::new(opening, watch, print);
         let mut state = self.state();
+        let other = state.lanes.values().find(|lane| lane.print() == print && lane.has_polled()).cloned();
         let lane = state
             .lanes
             .entry(uid.clone())
             .and_modify(|lane| lane.set_up(setup.clone()))
-            .or_insert_with(|| Arc::new(Lane::new(uid, setup, opening.previous.fast_path.clone(), self.interval)))
+            .or_insert_with(|| {
+                let lane = Lane::new(uid, setup, opening.previous.fast_path.clone(), self.interval);
+                if let Some(other) = &other {
+                    lane.join(other);
+                }
+                Arc::new(lane)
+            })
             .clone();
         if state.polls.get(&print).is_none_or(AbortOnDropHandle::is_finished) {
             let task = poll::run(Arc::downgrade(context), print, feed.clone(), self.interval);

@@ -9,7 +9,8 @@ use api::{
 use engine::cleanup::{Cleanup, cleanup};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, runtime::controller::Action};
-use tracing::{info, warn};
+use teleport::CallCount;
+use tracing::{Span, info, warn};
 
 use crate::{
     attempt::{resource, subject},
@@ -18,7 +19,7 @@ use crate::{
     pace,
     reconcile::{self, Context},
     records::Record,
-    status,
+    status, trace,
 };
 
 /// The least time that an attempt gets, however late it is.
@@ -74,9 +75,11 @@ async fn clean_up(
         let id = uuid::Uuid::new_v4().simple().to_string();
         let resource = resource(object);
         let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
-        cleanup(teleport.as_ref(), &mut rules, policy, &id, Timestamp::now(), &may_write, &journal)
-            .await
-            .map_err(|failure| Unfinished::said(&failure))
+        let before = teleport.calls();
+        let work = cleanup(teleport.as_ref(), &mut rules, policy, &id, Timestamp::now(), &may_write, &journal);
+        let done = trace::within(&id, || span(object, &id, policy), Box::pin(work)).await;
+        context.metrics.teleport_calls(&CallCount::since(&before, teleport.calls()));
+        done.map_err(|failure| Unfinished::said(&failure))
     };
     let done = tokio::time::timeout(within, attempt)
         .await
@@ -86,6 +89,19 @@ async fn clean_up(
     }
     let first = done.problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
     Err(Unfinished { why: format!("{} users or more are left: {first}", done.left.len()), users: done.left })
+}
+
+/// The span of a clean-up. Its parent is none: a trace is one attempt.
+fn span(object: &OktaUserSync, id: &str, policy: DeletionPolicy) -> Span {
+    tracing::info_span!(
+        target: "pass",
+        parent: None,
+        "clean-up",
+        trace_id = id,
+        namespace = object.namespace(),
+        name = object.name_any(),
+        policy = ?policy,
+    )
 }
 
 /// What an attempt left undone.

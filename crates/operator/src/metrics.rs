@@ -180,9 +180,9 @@ impl Metrics {
         self.resources.problems(of, count);
     }
 
-    /// Counts the calls of one pass to Teleport: what `after` has more than `before` (both counted by one client).
-    pub fn teleport_calls(&self, before: &[CallCount], after: &[CallCount]) {
-        self.writes.calls(before, after);
+    /// Counts calls to Teleport.
+    pub fn teleport_calls(&self, made: &[CallCount]) {
+        self.writes.calls(made);
     }
 
     /// Counts one write to Teleport; `why`, if it makes a lock.

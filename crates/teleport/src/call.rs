@@ -102,3 +102,15 @@ pub struct CallCount {
     /// How often, since the client was made.
     pub count: u64,
 }
+
+impl CallCount {
+    /// What one client's counts `now` have more than those `before`.
+    #[must_use]
+    pub fn since(before: &[Self], now: Vec<Self>) -> Vec<Self> {
+        let then = |now: &Self| {
+            let then = before.iter().find(|then| then.call == now.call && then.code == now.code);
+            then.map_or(0, |then| then.count)
+        };
+        now.into_iter().map(|now| Self { count: now.count.saturating_sub(then(&now)), ..now }).collect()
+    }
+}

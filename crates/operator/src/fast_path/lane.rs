@@ -25,7 +25,7 @@ use engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use tracing::{debug, warn};
+use tracing::{Span, debug, field, warn};
 
 use super::{Opening, shown::Shown};
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     metrics::{Kind, Measured},
     reconcile::Context,
     resolve::{Clients, Print},
-    status,
+    status, trace,
 };
 
 /// People of one partial pass.
@@ -117,12 +117,13 @@ impl Lane {
     pub(super) fn new(uid: String, setup: Setup, written: Option<FastPathStatus>, interval: Duration) -> Self {
         // Where an earlier process was; else from now on, as the full pass that begins reads everybody.
         let since = written.as_ref().and_then(|status| status.cursor.as_ref()).map(|cursor| cursor.0);
+        let since = since.unwrap_or_else(Timestamp::now);
         let state = State {
-            shown: Shown::after(written, interval),
+            shown: Shown::after(written, since, interval),
             owed: Owed::default(),
             tries: HashMap::new(),
             refusal: None,
-            joins: Some(since.unwrap_or_else(Timestamp::now)),
+            joins: Some(since),
             wished: None,
             wish: None,
             ahead: SignedDuration::ZERO,
@@ -136,6 +137,25 @@ impl Lane {
             passing: AtomicBool::new(false),
             polled: tokio::sync::watch::Sender::new(false),
         }
+    }
+
+    /// Begins with what another lane knows of the same log: the poll that both share has told it already (P9: so the record
+    /// of the first pass says all there is to say, and nothing has to be written after it).
+    pub(super) fn join(&self, other: &Self) {
+        let (read, refusal) = {
+            let other = other.state();
+            (other.shown.now().clone(), other.refusal.clone())
+        };
+        let mut state = self.state();
+        state.shown.joins(&read);
+        state.refusal = refusal;
+        drop(state);
+        self.polled.send_replace(true);
+    }
+
+    /// Whether a poll has had an answer for it.
+    pub(super) fn has_polled(&self) -> bool {
+        *self.polled.borrow()
     }
 
     pub(super) fn set_up(&self, setup: Setup) {
@@ -325,7 +345,13 @@ impl Lane {
             progress: &progress,
             journal: &journal,
         };
-        let partial = pass.partial(setup.clients.okta(), setup.clients.teleport().as_ref(), &people).await;
+        let work = async {
+            let partial = pass.partial(setup.clients.okta(), setup.clients.teleport().as_ref(), &people).await;
+            note(&Span::current(), &partial);
+            partial
+        };
+        let partial = trace::within(&id, || span(&setup, &id, people.len()), Box::pin(work)).await;
+        context.metrics.teleport_calls(&setup.clients.new_calls());
         tell(&setup, &partial, people.len(), &id, started);
         let (outcome, took) = (partial.report.outcome, Timestamp::now().duration_since(started));
         let (okta_calls, cause) = (partial.report.okta_calls, partial.report.failure.as_ref());
@@ -391,6 +417,38 @@ impl Lane {
     }
 }
 
+/// The span of a partial pass. Its parent is none: a trace is a pass.
+fn span(setup: &Setup, id: &str, people: usize) -> Span {
+    let object = &setup.object;
+    tracing::info_span!(
+        target: "pass",
+        parent: None,
+        "pass",
+        trace_id = id,
+        kind = Kind::Fast.as_str(),
+        namespace = object.namespace(),
+        name = object.name_any(),
+        people,
+        outcome = field::Empty,
+        reason = field::Empty,
+        okta_calls = field::Empty,
+        writes = field::Empty,
+        "otel.status_code" = field::Empty,
+    )
+}
+
+/// What a trace says of the end of a partial pass.
+fn note(span: &Span, partial: &Partial) {
+    let report = &partial.report;
+    span.record("outcome", report.outcome.as_str());
+    span.record("okta_calls", report.okta_calls);
+    span.record("writes", report.writes);
+    if let Some(failure) = &report.failure {
+        span.record("reason", failure.reason);
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
 /// The one line of a partial pass.
 fn tell(setup: &Setup, partial: &Partial, people: usize, id: &str, started: Timestamp) {
     let (report, object) = (&partial.report, &setup.object);
@@ -401,6 +459,7 @@ fn tell(setup: &Setup, partial: &Partial, people: usize, id: &str, started: Time
                 namespace = object.namespace(),
                 name = object.name_any(),
                 pass = id,
+                trace_id = id,
                 outcome = report.outcome.as_str(),
                 people,
                 created = report.counts.created,

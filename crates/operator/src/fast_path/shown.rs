@@ -25,10 +25,18 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Begins with what an earlier process wrote.
-    pub(super) fn after(written: Option<FastPathStatus>, interval: Duration) -> Self {
+    /// Begins with what an earlier process wrote. Where none did, the log matters from `since` on.
+    pub(super) fn after(written: Option<FastPathStatus>, since: Timestamp, interval: Duration) -> Self {
         let floor = FLOOR.min(interval * 4);
-        Self { now: written.clone().unwrap_or_default(), written, floor, ..Self::default() }
+        let mut now = written.clone().unwrap_or_default();
+        now.cursor.get_or_insert(Time(since));
+        Self { now, written, floor, ..Self::default() }
+    }
+
+    /// The same log is read already, and that is what is known of it.
+    pub(super) fn joins(&mut self, read: &FastPathStatus) {
+        self.now.state = read.state;
+        self.now.message.clone_from(&read.message);
     }
 
     /// What is known.
@@ -114,7 +122,7 @@ mod tests {
     fn p09_a_log_in_which_nothing_happens_is_written_every_ten_minutes() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut shown = Shown::after(None, Duration::from_secs(15));
+        let mut shown = Shown::after(None, at(0), Duration::from_secs(15));
         shown.read(at(0));
         assert!(shown.due(start), "nothing was written before");
         written(&mut shown, start);
@@ -134,7 +142,7 @@ mod tests {
     fn a_state_that_flickers_is_written_once_a_minute_and_a_person_at_once() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut shown = Shown::after(None, Duration::from_secs(15));
+        let mut shown = Shown::after(None, at(0), Duration::from_secs(15));
         shown.read(at(0));
         written(&mut shown, start);
         let mut writes = 0;
@@ -161,10 +169,32 @@ mod tests {
     }
 
     #[test]
+    fn p09_who_joins_a_log_that_is_read_already_has_nothing_to_add_to_the_record_of_its_first_pass() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut read = Shown::after(None, at(-600), Duration::from_secs(15));
+        read.read(at(0));
+        let mut shown = Shown::after(None, at(7), Duration::from_secs(15));
+        shown.joins(read.now());
+        shown.pass_begins(start);
+        shown.told_by_pass(shown.now().clone());
+        assert_eq!((shown.now().state, &shown.now().cursor), (FastPathState::Active, &Some(Time(at(7)))));
+        shown.read(at(15));
+        assert!(!shown.due(after(75)), "the floor is over, and nothing is new");
+
+        // The first of all is not known to be read before it has been.
+        let mut shown = Shown::after(None, at(7), Duration::from_secs(15));
+        shown.pass_begins(start);
+        shown.told_by_pass(shown.now().clone());
+        shown.read(at(15));
+        assert!(!shown.due(after(15)) && shown.due(after(75)), "said once, a minute after the pass");
+    }
+
+    #[test]
     fn a_restart_goes_on_from_what_was_written() {
         let before =
             FastPathStatus { state: FastPathState::Active, cursor: Some(Time(at(0))), ..FastPathStatus::default() };
-        let mut shown = Shown::after(Some(before.clone()), Duration::from_secs(15));
+        let mut shown = Shown::after(Some(before.clone()), at(9), Duration::from_secs(15));
         assert_eq!(shown.now(), &before);
         shown.read(at(15));
         assert!(!shown.due(Instant::now()), "a restart is no reason to write");

@@ -97,12 +97,9 @@ impl Writes {
         self.until_locked.get_or_create(&ForReason { reason: reason.as_str() }).observe(took);
     }
 
-    pub(super) fn calls(&self, before: &[CallCount], after: &[CallCount]) {
-        for now in after {
-            let then = before.iter().find(|then| then.call == now.call && then.code == now.code);
-            let more = now.count.saturating_sub(then.map_or(0, |then| then.count));
-            let labels = OfCall { method: now.call.method(), code: now.code };
-            self.calls.get_or_create(&labels).inc_by(more);
+    pub(super) fn calls(&self, made: &[CallCount]) {
+        for CallCount { call, code, count } in made {
+            self.calls.get_or_create(&OfCall { method: call.method(), code }).inc_by(*count);
         }
     }
 

@@ -1,5 +1,9 @@
 use api::spec::{BundleKind, BundleRef};
-use okta::key::KeyKind;
+use engine::failure::Side;
+use okta::{
+    OrgUrl,
+    key::{KeyKind, PrivateKey},
+};
 use rstest::rstest;
 
 use super::*;
