@@ -1,15 +1,11 @@
 //! A namespace of a real API server with the definition, the operator's account and its rights, and somebody who watches
 //! every version of every resource. What the operator is, and what it stands between, is up to each suite.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use api::OktaUserSync;
 use k8s_openapi::{
-    api::{
-        core::v1::{Secret, ServiceAccount},
-        rbac::v1::{PolicyRule, Role, RoleBinding},
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::Secret, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client,
@@ -18,10 +14,11 @@ use kube::{
 use serde_json::{Value, json};
 use testkit::{ControlPlane, Witness, control_plane::Request, eventually};
 
-use crate::house::{apply, of};
-
-/// Name of the operator's account.
-pub const ACCOUNT: &str = "okta-user-sync";
+pub use crate::rights::ACCOUNT;
+use crate::{
+    house::{apply, of},
+    rights::{self, Right},
+};
 
 /// Longest wait for something that should come soon.
 pub const SOON: Duration = Duration::from_secs(90);
@@ -41,6 +38,10 @@ pub struct Ground {
     pub namespace: String,
     /// Sees every version of every resource.
     pub witness: Witness,
+    /// What the operator's account may do.
+    allowed: BTreeSet<Right>,
+    /// What a suite expects to be refused.
+    refusals: BTreeSet<Right>,
 }
 
 impl Drop for Ground {
@@ -55,32 +56,35 @@ impl Ground {
     /// In the control plane that all tests of this process share.
     pub async fn shared(prefix: &str) -> Self {
         let plane = testkit::control_plane::shared().await.unwrap();
-        Self::lay(Plane::Shared(plane), prefix, None).await
+        Self::lay(Plane::Shared(plane), prefix, &json!({})).await
     }
 
     /// In a control plane of its own, which may be restarted, and counts nobody else's requests.
     pub async fn own(prefix: &str) -> Self {
         let plane = ControlPlane::start(testkit::control_plane::Options::default()).await.unwrap();
-        Self::lay(Plane::Own(Box::new(plane)), prefix, None).await
+        Self::lay(Plane::Own(Box::new(plane)), prefix, &json!({})).await
     }
 
-    /// As [`Self::shared`], but the operator's account has these rights instead of the chart's.
-    pub async fn with_rules(prefix: &str, rules: Vec<PolicyRule>) -> Self {
+    /// As [`Self::shared`], but the operator's account has what the chart gives it with these values.
+    pub async fn with_values(prefix: &str, values: &Value) -> Self {
         let plane = testkit::control_plane::shared().await.unwrap();
-        Self::lay(Plane::Shared(plane), prefix, Some(rules)).await
+        Self::lay(Plane::Shared(plane), prefix, values).await
     }
 
-    async fn lay(plane: Plane, prefix: &str, rules: Option<Vec<PolicyRule>>) -> Self {
+    async fn lay(plane: Plane, prefix: &str, values: &Value) -> Self {
         // One provider for the process; a second installation fails, and that is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = plane.get().client().unwrap();
         install_definition(&client).await;
         let namespace = testkit::namespace(&client, prefix).await.unwrap();
-        let rules =
-            rules.unwrap_or_else(|| operator::rbac::rules().into_iter().chain(operator::rbac::own_rules()).collect());
-        install_account(&client, &namespace, &rules).await;
+        let allowed = Box::pin(rights::install(&client, &namespace, values)).await;
         let witness = Witness::post(resources(&client, &namespace), unknown_reasons).await;
-        Self { plane, client, namespace, witness }
+        Self { plane, client, namespace, witness, allowed, refusals: BTreeSet::new() }
+    }
+
+    /// Says that the operator is going to be refused this, because the suite has taken the right away.
+    pub fn expect_refusal(&mut self, right: Right) {
+        self.refusals.insert(right);
     }
 
     /// The control plane.
@@ -197,10 +201,9 @@ impl Ground {
     /// What holds at the end of each suite: conditions were by the book in every version of every resource, and nothing
     /// was asked of the API server that the rules do not allow.
     pub fn check(&self) {
-        let violations = self.witness.violations();
+        let mut violations = self.witness.violations();
+        violations.extend(rights::violations(&self.requests(), &self.allowed, &self.namespace, &self.refusals));
         assert!(violations.is_empty(), "{}", violations.join("\n"));
-        let refused: Vec<_> = self.requests().into_iter().filter(|request| request.code == 403).collect();
-        assert!(refused.is_empty(), "the rules do not allow what the operator asked: {refused:#?}");
     }
 }
 
@@ -236,24 +239,4 @@ pub(crate) async fn install_definition(client: &Client) {
     eventually(SOON, "the definition", async || all.list(&kube::api::ListParams::default()).await.map(drop))
         .await
         .unwrap();
-}
-
-async fn install_account(client: &Client, namespace: &str, rules: &[PolicyRule]) {
-    let metadata = json!({ "name": ACCOUNT });
-    let binding = json!({
-        "metadata": metadata,
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT },
-        "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace }],
-    });
-    let api = || (client.clone(), namespace);
-    apply::<ServiceAccount>(&within(api()), ACCOUNT, &of(&json!({ "metadata": metadata }))).await;
-    apply::<Role>(&within(api()), ACCOUNT, &of(&json!({ "metadata": metadata, "rules": rules }))).await;
-    apply::<RoleBinding>(&within(api()), ACCOUNT, &of(&binding)).await;
-}
-
-fn within<K>((client, namespace): (Client, &str)) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    Api::namespaced(client, namespace)
 }

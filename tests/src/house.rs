@@ -1,17 +1,15 @@
 //! The operator over a real API server, in a namespace of its own, under its own `ServiceAccount`, between both simulators.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use api::OktaUserSync;
 use engine::role::Ceiling;
 use jiff::SignedDuration;
-use k8s_openapi::{
-    api::{
-        core::v1::{Secret, ServiceAccount},
-        rbac::v1::{Role, RoleBinding},
-    },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams},
@@ -23,17 +21,17 @@ use operator::{
     journal::Target,
     keys::Pace,
     pace::Backoff,
-    rbac,
     resolve::{Defaults, TeleportDefaults},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
-use testkit::{Status, Witness, check_settled, eventually, kstatus};
+use testkit::{ControlPlane, Status, Witness, check_settled, control_plane::Request, eventually, kstatus};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const OPERATOR: &str = "okta-user-sync";
+use crate::rights::{self, ACCOUNT as OPERATOR, Right};
+
 const RESOURCE: &str = "acme";
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -53,6 +51,9 @@ pub struct House {
     pub url: String,
     /// A folder that lives as long as the house; the operator's journal is in it.
     pub folder: tempfile::TempDir,
+    control_plane: &'static ControlPlane,
+    /// What the operator's account may do, and what a suite expects to be refused.
+    rights: Mutex<(BTreeSet<Right>, BTreeSet<Right>)>,
     settings: Settings,
     operator: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
@@ -64,7 +65,9 @@ impl Drop for House {
         if std::thread::panicking() {
             return;
         }
-        let violations = self.witness.violations();
+        let mut violations = self.witness.violations();
+        let (allowed, refusals) = &*self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        violations.extend(rights::violations(&self.requests(), allowed, &self.namespace, refusals));
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
 }
@@ -136,10 +139,9 @@ impl House {
     }
 
     async fn operator_config(&self) -> kube::Config {
-        let control_plane = testkit::control_plane::shared().await.unwrap();
-        let token = control_plane.service_account_token(&self.namespace, OPERATOR, &[]).await.unwrap();
-        let mut config = control_plane.config();
-        config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..kube::config::AuthInfo::default() };
+        let mut config = self.control_plane.config();
+        config.auth_info =
+            kube::config::AuthInfo { token: Some(self.token().await.into()), ..kube::config::AuthInfo::default() };
         config
     }
 
@@ -166,7 +168,11 @@ impl House {
         settings.backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(1) };
         settings.keys = Pace { ask: settings.backoff, overlap: SignedDuration::from_secs(2) };
         settings.fast_path_interval = Duration::from_millis(500);
+        let allowed = Box::pin(rights::install(&client, &namespace, &json!({}))).await;
+        let rights = Mutex::new((allowed, BTreeSet::new()));
         let mut house = Self {
+            control_plane,
+            rights,
             okta,
             teleport,
             client,
@@ -178,31 +184,28 @@ impl House {
             operator: None,
             stop: CancellationToken::new(),
         };
-        house.install().await;
         house.settings.kube = house.operator_config().await;
         house
     }
 
     /// A token of the operator's account.
     async fn token(&self) -> String {
-        let control_plane = testkit::control_plane::shared().await.unwrap();
-        control_plane.service_account_token(&self.namespace, OPERATOR, &[]).await.unwrap()
+        self.control_plane.service_account_token(&self.namespace, OPERATOR, &[]).await.unwrap()
     }
 
     /// The text of a kubeconfig for the operator's account.
     pub async fn kubeconfig(&self) -> String {
-        testkit::control_plane::shared().await.unwrap().kubeconfig_with_token(OPERATOR, &self.token().await)
+        self.control_plane.kubeconfig_with_token(OPERATOR, &self.token().await)
     }
 
     /// A token of the operator's account as a projected volume holds it: for this audience, bound to a pod, good for half an hour.
     pub async fn projected_token(&self, audience: &str) -> String {
-        let control_plane = testkit::control_plane::shared().await.unwrap();
-        control_plane.projected_token(&self.namespace, OPERATOR, audience, 1800).await.unwrap()
+        self.control_plane.projected_token(&self.namespace, OPERATOR, audience, 1800).await.unwrap()
     }
 
     /// The provision token that lets the operator's account join as a bot, or as a host of a system role.
     pub async fn provision_token(&self, role: &str) -> teleport_sim::ProvisionToken {
-        let jwks = testkit::control_plane::shared().await.unwrap().jwks().await.unwrap();
+        let jwks = self.control_plane.jwks().await.unwrap();
         teleport_sim::ProvisionToken {
             name: OPERATOR.into(),
             role: role.into(),
@@ -213,29 +216,19 @@ impl House {
         }
     }
 
-    /// The definition, and the operator's account with exactly the rights that the chart gives it.
-    async fn install(&self) {
-        let crd = api::crd();
-        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
-        apply(&definitions, crd.metadata.name.as_deref().unwrap(), &crd).await;
-        eventually(WITHIN, "the definition to be established", async || {
-            let crd = definitions.get("oktausersyncs.usersync.dev").await.map_err(|e| e.to_string())?;
-            let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
-            let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
-            established.then_some(()).ok_or_else(|| "not yet".to_owned())
-        })
-        .await
-        .unwrap();
-        let rules = [rbac::rules(), rbac::key_rules(), rbac::own_rules()].concat();
-        let metadata = json!({ "name": OPERATOR, "namespace": self.namespace });
-        apply::<ServiceAccount>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata }))).await;
-        apply::<Role>(&self.api(), OPERATOR, &of(&json!({ "metadata": metadata, "rules": rules }))).await;
-        let binding = json!({
-            "metadata": metadata,
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR },
-            "subjects": [{ "kind": "ServiceAccount", "name": OPERATOR, "namespace": self.namespace }],
-        });
-        apply::<RoleBinding>(&self.api(), OPERATOR, &of(&binding)).await;
+    /// From now on the operator's account has what the chart gives it with these values, and is going to be refused these.
+    pub async fn change_rights(&self, values: &Value, refused: impl IntoIterator<Item = Right>) {
+        let now = Box::pin(rights::install(&self.client, &self.namespace, values)).await;
+        let mut rights = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was asked before was allowed before.
+        rights.0.extend(now);
+        rights.1.extend(refused);
+    }
+
+    /// Every request of the operator's account so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.control_plane.requests_of(&self.namespace, OPERATOR)
     }
 
     /// What the operator serves at `path` to whoever accepts that.
@@ -303,6 +296,33 @@ impl House {
                 "identitySecretRef": { "name": "identity", "key": "content" },
             },
         })
+    }
+
+    /// The same without a key, so that the operator makes one.
+    #[must_use]
+    pub fn keyless(&self) -> Value {
+        let mut spec = self.spec();
+        spec["okta"].as_object_mut().unwrap().remove("privateKeySecretRef");
+        spec
+    }
+
+    /// Where the operator publishes the keys of the resource.
+    #[must_use]
+    pub fn jwks_url(&self) -> String {
+        format!("{}/.well-known/{}/{RESOURCE}/jwks.json", self.url, self.namespace)
+    }
+
+    /// Has Okta fetch the keys from the operator, as often as it likes.
+    pub fn let_okta_fetch_keys(&self) {
+        let org = self.okta.org();
+        org.switch(|switches| switches.jwks_refetch_seconds = 0);
+        org.use_jwks_url(&self.jwks_url(), None).unwrap();
+    }
+
+    /// Sets an annotation of the resource.
+    pub async fn annotate(&self, key: &str, value: &str) {
+        let patch = json!({ "metadata": { "annotations": { key: value } } });
+        self.api::<OktaUserSync>().patch(RESOURCE, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     }
 
     /// Deletes the resource, if there is one; it may take a while to go.

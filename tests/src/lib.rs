@@ -1,6 +1,7 @@
 //! What suites that cross crates stand on: a [`Stage`] (both simulators, both clients, passes of the engine between them) and a
 //! [`House`] (the operator itself, over a real API server, between both simulators), and the [`chart`] as helm renders it. A
-//! [`Ground`] is the API server's part of a house alone, and a [`Replica`] the operator as a process of its own.
+//! [`Ground`] is the API server's part of a house alone, and a [`Replica`] the operator as a process of its own. In all of them
+//! the operator has the [`rights`] that the chart gives it, and no others.
 //!
 //! Everything here may fail only because of this machine, so it says what it expected and stops.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
@@ -12,6 +13,7 @@ mod house;
 mod promtool;
 mod recording;
 pub mod replica;
+pub mod rights;
 mod scrape;
 mod stage;
 

@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use kube::api::PostParams;
 use okta_sim::Role;
 use serde_json::{Value, json};
-use suites::{House, condition};
+use suites::{House, Scrape, condition};
 use teleport_sim::Fault;
 use testkit::eventually;
 
@@ -89,6 +90,18 @@ async fn each_change_in_okta_is_seen_and_done_without_a_full_pass() {
     })
     .await;
 
+    // How long each took is measured, by Okta's clock.
+    let observed = async || {
+        let text = house.get("/metrics", "application/openmetrics-text; version=1.0.0").await;
+        let scrape = Scrape::read(&text);
+        let of = |part: &str| scrape.by(&format!("okta_user_sync_event_to_lock_seconds_{part}"), "reason");
+        (of("count"), of("sum"))
+    };
+    let (count, sum) = observed().await;
+    let expected = [("leaver", 3.0), ("renamed", 1.0), ("suspended", 1.0)].map(|(why, count)| (why.to_owned(), count));
+    assert_eq!(count, expected.into());
+    assert!(sum.values().all(|seconds| (0.0..3.0 * SOON.as_secs_f64()).contains(seconds)), "{sum:?}");
+
     // They come back.
     org.unsuspend(&people[1]).unwrap();
     org.assign(&app, &people[2], Some(&names[2])).unwrap();
@@ -115,6 +128,41 @@ async fn p09_a_quiet_log_costs_no_write_to_kubernetes_and_one_call_a_poll() {
     assert!(all <= polls + 1, "{all} calls for {polls} polls");
     assert_eq!(version(&house.resource().await.unwrap()), before);
     assert_eq!(house.teleport.writes().len(), writes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p09_one_more_resource_on_a_log_that_is_read_writes_its_first_status_and_no_other() {
+    let (house, _) = settled(2, |_| {}).await;
+    // Another cluster takes the same people from the same organisation.
+    let options = teleport_sim::Options { okta_app_id: house.okta.ready().app_id, ..teleport_sim::Options::default() };
+    let other = teleport_sim::TeleportSim::start(options).await.unwrap();
+    house.put_secret("other", &std::fs::read_to_string(&other.ready().identity_file).unwrap()).await;
+    let mut spec = spec(&house);
+    spec["teleport"]["address"] = other.ready().auth_address.clone().into();
+    spec["teleport"]["identitySecretRef"]["name"] = "other".into();
+    let object = json!({ "apiVersion": "usersync.dev/v1alpha1", "kind": "OktaUserSync",
+                         "metadata": { "name": "second", "namespace": house.namespace }, "spec": spec });
+    let resources = house.api::<api::OktaUserSync>();
+    resources.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    let ready = eventually(SOON, "the second to be Ready", async || {
+        let second = serde_json::to_value(resources.get("second").await.unwrap()).unwrap();
+        let ready = condition(&second, "Ready")["status"] == "True";
+        if ready { Ok(second) } else { Err(second["status"].to_string()) }
+    });
+    let first = ready.await.unwrap();
+    assert_eq!(first["status"]["fastPath"]["state"], "Active", "the record of the first pass says it: {first:#}");
+
+    // Many polls later, and long after the shortest time between two writes, nothing has been added.
+    let before = house.okta.org().counters().of("GET", "/api/v1/logs");
+    until("ten polls", || house.okta.org().counters().of("GET", "/api/v1/logs") - before >= 10).await;
+    let second = resources.get("second").await.unwrap();
+    assert_eq!(second.metadata.resource_version.as_deref(), first["metadata"]["resourceVersion"].as_str());
+    // And it takes part: who leaves is shut out of both.
+    let leaver = people(&house).remove(0);
+    let user = name(&house, &leaver);
+    house.okta.org().deactivate(&leaver).unwrap();
+    until_shut(&house, &user, false).await;
+    until("the leaver to be shut out of the second", || !other.session(&user, None).usable).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

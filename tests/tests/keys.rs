@@ -11,24 +11,17 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use suites::{House, condition};
+use suites::{House, condition, rights::Right};
 use testkit::eventually;
 
 /// Longest wait for something that should come soon.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// The specification without a key.
-fn keyless(house: &House) -> Value {
-    let mut spec = house.spec();
-    spec["okta"].as_object_mut().unwrap().remove("privateKeySecretRef");
-    spec
-}
-
 /// A house whose resource has a key that the operator made, and that Okta has not been told of.
 async fn house_with_new_key(people: usize) -> (House, Value) {
     let house = House::with_people(people).await;
     house.put_secret("identity", &house.identity()).await;
-    house.change(&keyless(&house)).await;
+    house.change(&house.keyless()).await;
     let resource = house
         .until("the key to be refused", |resource| {
             let message = condition(resource, "Ready")["message"].to_string();
@@ -42,19 +35,8 @@ fn key(resource: &Value) -> &Value {
     &resource["status"]["publicKey"]
 }
 
-/// Has Okta fetch the keys from the operator, as often as it likes.
-fn fetch_keys(house: &House) {
-    let org = house.okta.org();
-    org.switch(|switches| switches.jwks_refetch_seconds = 0);
-    org.use_jwks_url(&jwks_url(house), None).unwrap();
-}
-
-fn jwks_url(house: &House) -> String {
-    format!("{}/.well-known/{}/acme/jwks.json", house.url, house.namespace)
-}
-
 async fn published(house: &House) -> Vec<Value> {
-    let answer = reqwest::get(jwks_url(house)).await.unwrap();
+    let answer = reqwest::get(house.jwks_url()).await.unwrap();
     if answer.status() != 200 {
         return vec![];
     }
@@ -75,11 +57,6 @@ async fn event(house: &House, reason: &str) -> Event {
     })
     .await
     .unwrap()
-}
-
-async fn annotate(house: &House, key: &str, value: &str) {
-    let patch = json!({ "metadata": { "annotations": { key: value } } });
-    house.api::<OktaUserSync>().patch("acme", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
 }
 
 /// Passes that went wrong so far, as the operator counts them.
@@ -121,7 +98,7 @@ async fn a_key_is_made_shown_pasted_into_okta_and_changed_on_demand() {
     let failed = failed_passes(&house).await;
 
     // Another key is asked for: it is published, and waits; the one in use goes on.
-    annotate(&house, "usersync.dev/rotate-key", "2026-01-01").await;
+    house.annotate("usersync.dev/rotate-key", "2026-01-01").await;
     let resource = house.until("the next key", |resource| key(resource)["next"].is_object()).await;
     let next = key(&resource)["next"].clone();
     assert_eq!((&key(&resource)["kid"], &key(&resource)["lastHandledRotation"]), (&first["kid"], &json!("2026-01-01")));
@@ -195,11 +172,11 @@ fn told_in_the_journal(house: &House, first: &str, next: &str) {
 async fn okta_fetches_the_keys_and_age_changes_them() {
     let (mut house, resource) = house_with_new_key(2).await;
     let first = key(&resource).clone();
-    fetch_keys(&house);
+    house.let_okta_fetch_keys();
     house.until_ready().await;
     let failed = failed_passes(&house).await;
 
-    let mut spec = keyless(&house);
+    let mut spec = house.keyless();
     spec["okta"]["keyRotation"] = "90d".into();
     house.change(&spec).await;
     let resource = house.pass().await;
@@ -244,7 +221,7 @@ async fn a_lost_secret_is_told_and_another_key_is_made() {
 async fn what_has_the_name_of_a_key_is_never_overwritten() {
     let house = House::with_people(1).await;
     house.put_secret("identity", &house.identity()).await;
-    let mut spec = keyless(&house);
+    let mut spec = house.keyless();
     spec["suspend"] = true.into();
     house.change(&spec).await;
     let object = house.api::<OktaUserSync>().get("acme").await.unwrap();
@@ -253,7 +230,7 @@ async fn what_has_the_name_of_a_key_is_never_overwritten() {
     let theirs: Secret = serde_json::from_value(theirs).unwrap();
     let before = house.api::<Secret>().create(&PostParams::default(), &theirs).await.unwrap();
 
-    house.change(&keyless(&house)).await;
+    house.change(&house.keyless()).await;
     let taken = |resource: &Value| condition(resource, "Ready")["reason"] == "KeySecretTaken";
     let resource = house.until("the obstacle", taken).await;
     assert!(resource["status"].get("publicKey").is_none(), "{resource:#}");
@@ -280,7 +257,7 @@ async fn a_key_of_ones_own_takes_over_and_the_made_one_comes_back() {
     assert_eq!(key(&resource)["kid"], made["kid"], "nobody has to tell Okta of another");
 
     house.remove().await;
-    house.change(&keyless(&house)).await;
+    house.change(&house.keyless()).await;
     let resource = house.until("a key", |resource| key(resource).is_object()).await;
     assert_ne!(key(&resource)["kid"], made["kid"], "a resource made anew has a key of its own");
 }
@@ -289,12 +266,9 @@ async fn a_key_of_ones_own_takes_over_and_the_made_one_comes_back() {
 async fn without_the_right_to_make_secrets_a_key_is_asked_for() {
     let house = House::with_people(1).await;
     house.put_secret("identity", &house.identity()).await;
-    // The rights of a chart with keys.create: false.
-    let fewer = [operator::rbac::rules(), operator::rbac::own_rules()].concat();
-    let fewer = json!({ "rules": fewer });
-    let roles: Api<k8s_openapi::api::rbac::v1::Role> = house.api();
-    roles.patch("okta-user-sync", &PatchParams::default(), &Patch::Merge(fewer)).await.unwrap();
-    house.change(&keyless(&house)).await;
+    let create = Right { group: String::new(), resource: "secrets".into(), verb: "create".into() };
+    house.change_rights(&json!({ "keys": { "create": false } }), [create]).await;
+    house.change(&house.keyless()).await;
     let forbidden = |resource: &Value| condition(resource, "Ready")["reason"] == "SecretForbidden";
     let resource = house.until("the refusal", forbidden).await;
     let remedy = resource["status"]["errors"][0]["remedy"].as_str().unwrap();
@@ -303,22 +277,9 @@ async fn without_the_right_to_make_secrets_a_key_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chart_s_policy_holds_the_operator_to_secrets_of_keys() {
-    use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
     let house = House::with_people(1).await;
-    let (namespace, name) = (&house.namespace, format!("keys-{}", house.namespace));
-    let file = include_str!("../../charts/okta-user-sync/files/key-policy.yaml");
-    let account = format!("system:serviceaccount:{namespace}:okta-user-sync");
-    let spec: Value = serde_saphyr::from_str(&file.replace("SERVICE_ACCOUNT", &account)).unwrap();
-    let policy = json!({ "metadata": { "name": name }, "spec": spec });
-    let binding =
-        json!({ "metadata": { "name": name }, "spec": { "policyName": name, "validationActions": ["Deny"] } });
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(house.client.clone());
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(house.client.clone());
-    policies.create(&PostParams::default(), &serde_json::from_value(policy).unwrap()).await.unwrap();
-    bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
-
     // Under the operator's own account a token of another account cannot be made.
-    let operator: Api<Secret> = Api::namespaced(house.operator_client().await, namespace);
+    let operator: Api<Secret> = Api::namespaced(house.operator_client().await, &house.namespace);
     let token = json!({
         "metadata": { "name": "stolen", "annotations": { "kubernetes.io/service-account.name": "default" } },
         "type": "kubernetes.io/service-account-token",
@@ -335,16 +296,14 @@ async fn the_chart_s_policy_holds_the_operator_to_secrets_of_keys() {
     assert!(refused.contains("usersync.dev/okta-key"), "{refused}");
 
     // A key is made, replaced and removed all the same.
-    house.change(&keyless(&house)).await;
-    fetch_keys(&house);
+    house.change(&house.keyless()).await;
+    house.let_okta_fetch_keys();
     let resource = house.until_ready().await;
     let first = key(&resource)["kid"].clone();
-    annotate(&house, "usersync.dev/rotate-key", "1").await;
+    house.annotate("usersync.dev/rotate-key", "1").await;
     let changed = |resource: &Value| key(resource)["kid"] != first && key(resource).get("previous").is_none();
     house.until("another key to be the only one", changed).await;
     assert_eq!(secrets(&house).await.len(), 1);
-    bindings.delete(&name, &DeleteParams::default()).await.unwrap();
-    policies.delete(&name, &DeleteParams::default()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,9 +311,9 @@ async fn p08_two_processes_make_one_key_and_both_serve_it() {
     let house = House::with_people(1).await;
     // A second one that believes that it may write, too. There is no identity, so neither gets as far as to Teleport.
     let other = house.another_operator("second-journal").await;
-    house.change(&keyless(&house)).await;
+    house.change(&house.keyless()).await;
     house.until("a key", |resource| key(resource).is_object()).await;
-    fetch_keys(&house);
+    house.let_okta_fetch_keys();
     let missing = |resource: &Value| condition(resource, "Ready")["reason"] == "IdentitySecretMissing";
     let resource = house.until("the next obstacle", missing).await;
     let [secret] = secrets(&house).await.try_into().unwrap();

@@ -38,7 +38,7 @@ struct Story {
 static STORY: OnceCell<Story> = OnceCell::const_new();
 
 async fn story() -> &'static Story {
-    STORY.get_or_init(tell).await
+    STORY.get_or_init(|| Box::pin(tell())).await
 }
 
 async fn tell() -> Story {

@@ -125,9 +125,7 @@ async fn p16_a_whole_life_at_log_level_trace_shows_no_secret() {
 
     // A key that the operator makes, refused, accepted, replaced.
     life.house.put_secret("identity", &identity).await;
-    let mut keyless = life.house.spec();
-    keyless["okta"].as_object_mut().unwrap().remove("privateKeySecretRef");
-    life.house.change(&keyless).await;
+    life.house.change(&life.house.keyless()).await;
     life.until("KeyNotAccepted").await;
     let org = life.house.okta.org().clone();
     org.switch(|switches| switches.jwks_refetch_seconds = 0);

@@ -75,6 +75,63 @@ async fn a_pass_is_a_trace_of_its_own_id_with_a_span_for_each_call() {
     }
 }
 
+/// Whether both are the same id: 16 bytes in a span, 32 hexadecimal digits everywhere else.
+fn is_trace(span: &Span, id: &str) -> bool {
+    u128::from_str_radix(id, 16).is_ok_and(|id| span.trace_id == id.to_be_bytes())
+}
+
+#[cfg(feature = "demo")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operator_s_passes_are_traces_that_status_log_and_journal_name() {
+    let house = suites::House::vacant(3, teleport_sim::Options::default()).await;
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::start().await);
+    let journal = folder.path().join("journal");
+    house.put_secrets().await;
+    let flags = ["--otlp-endpoint", &collector.url, "--log-format", "json", "--fast-path-interval", "1"];
+    let further = [&flags[..], &["--audit-journal", journal.to_str().unwrap()]].concat();
+    let mut operator = support::operator::start(&house, folder.path(), &further).await;
+    let mut spec = house.spec();
+    spec["interval"] = "24h".into();
+    house.change(&spec).await;
+    let resource = house.until_ready().await;
+    house.until("the System Log to be read", |object| object["status"]["fastPath"]["state"] == "Active").await;
+    let (app, org) = (house.okta.ready().app_id, house.okta.org());
+    let leaver = org.assigned(&app).unwrap().remove(0);
+    org.deactivate(&leaver).unwrap();
+
+    // The full pass, and the one that the System Log started: each a trace, with a span for each call of it.
+    let kind = |span: &&Span, kind: &str| span.name == "pass" && attribute(span, "kind") == Some(kind);
+    let both = testkit::eventually(support::LONG, "the traces of both passes", async || {
+        let spans = collector.spans();
+        let full = spans.iter().find(|span| kind(span, "full")).cloned();
+        let locks = spans.iter().filter(|span| span.name == "UpsertLock").map(|call| call.trace_id.clone());
+        let locks: BTreeSet<_> = locks.collect();
+        let fast = spans.iter().find(|span| kind(span, "fast") && locks.contains(&span.trace_id)).cloned();
+        full.zip(fast).ok_or_else(|| format!("{:?}", spans.iter().map(|span| &span.name).collect::<Vec<_>>()))
+    });
+    let (full, fast) = both.await.unwrap();
+    let run = &resource["status"]["lastRun"];
+    assert!(is_trace(&full, run["id"].as_str().unwrap()), "{run} {full:?}");
+    let spans = collector.spans();
+    let calls = spans.iter().filter(|span| span.trace_id == full.trace_id && span.name != "pass");
+    let to_okta = calls.clone().filter(|span| attribute(span, "server.address").is_some()).count();
+    assert_eq!(run["oktaCalls"].as_u64(), Some(to_okta as u64));
+    assert!(calls.clone().all(|call| call.parent_span_id == full.span_id));
+    assert_eq!(calls.filter(|call| call.name == "CreateUser").count(), 3);
+    // The log says the same of both, and so does the journal.
+    operator.terminate(support::LONG).await.unwrap();
+    let lines: Vec<Value> = operator.lines().iter().filter_map(|(_, line)| serde_json::from_str(line).ok()).collect();
+    for (span, message) in [(&full, "pass ended"), (&fast, "partial pass ended")] {
+        let line = lines.iter().find(|line| line["message"] == message && line["writes"] != 0).unwrap();
+        assert!(is_trace(span, line["trace_id"].as_str().unwrap()), "{message}: {line}");
+    }
+    let written = std::fs::read_to_string(journal).unwrap();
+    let locked = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let locked = locked.filter(|line| line["action"] == "put_lock").collect::<Vec<_>>();
+    assert!(locked.len() == 2 && locked.iter().all(|line| line["oktaId"] == leaver.as_str()), "{locked:?}");
+    assert!(locked.iter().all(|line| is_trace(&fast, line["traceId"].as_str().unwrap())), "{locked:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_collector_a_pass_goes_on_and_says_so() {
     let world = World::of(1).await;

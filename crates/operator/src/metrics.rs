@@ -22,7 +22,7 @@ use engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::text::encode,
     metrics::{
         counter::Counter,
         family::Family,
@@ -35,16 +35,14 @@ use prometheus_client::{
 use teleport::CallCount;
 
 pub use self::label::Resource;
-use self::{budget::Budget, resources::Resources, writes::Writes};
+use self::{
+    budget::Budget,
+    resources::{Passed, Resources},
+    writes::Writes,
+};
 use crate::governors::Governors;
 
 type Seconds = Gauge<f64, AtomicU64>;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Passed {
-    kind: &'static str,
-    result: &'static str,
-}
 
 /// What a pass looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,8 +165,7 @@ impl Metrics {
 
     /// Counts one pass.
     pub fn pass(&self, of: &Resource, measured: Measured<'_>) {
-        let passed = Passed { kind: measured.kind.as_str(), result: measured.outcome.as_str() };
-        self.durations.get_or_create(&passed).observe(measured.took.as_secs_f64());
+        self.durations.get_or_create(&Passed::of(&measured)).observe(measured.took.as_secs_f64());
         self.resources.pass(of, &measured);
     }
 

@@ -4,37 +4,24 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use operator::{LeaderElection, leader::Times};
-use serde_json::json;
-use suites::Ground;
+use operator::{LeaderElection, leader::Times, rbac};
+use serde_json::{Value, json};
+use suites::{
+    Ground, House,
+    chart::{Helm, documents},
+    rights::{self, Right, one_by_one},
+};
 use testkit::control_plane::Request;
 
 use crate::{Inside, private_key, refers_to};
 
-/// One thing that a rule allows: group, resource, verb.
-type Right = (String, String, String);
-
-/// The rules one by one.
-fn rights(rules: &[PolicyRule]) -> BTreeSet<Right> {
-    let mut rights = BTreeSet::new();
-    for rule in rules {
-        for group in rule.api_groups.iter().flatten() {
-            for resource in rule.resources.iter().flatten() {
-                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
-            }
-        }
-    }
-    rights
-}
-
 /// What was asked, but for the discovery documents that every authenticated client may read.
 fn asked(requests: &[Request]) -> BTreeSet<Right> {
-    let of_resources = requests.iter().filter(|request| !request.resource.is_empty());
-    of_resources.map(|request| (request.group.clone(), request.resource.clone(), request.verb.clone())).collect()
+    requests.iter().filter_map(Right::of).collect()
 }
 
-/// A life in which the operator does everything that it ever does in Kubernetes. Whoever gives it a new rule adds here
-/// what needs it.
+/// A life in which the operator does everything that it ever does in Kubernetes, but for keys of its own. Whoever gives it
+/// a new rule adds here, or to [`a_life_with_keys`], what needs it.
 async fn a_full_life(ground: &Ground) {
     let election = LeaderElection {
         namespace: ground.namespace.clone(),
@@ -88,26 +75,56 @@ async fn another_writer_comes_between(ground: &Ground) {
     panic!("no write of the operator ever met another version");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_rule_is_needed_and_no_other_is() {
-    let ground = Ground::shared("rights").await;
-    a_full_life(&ground).await;
-    let requests = ground.requests();
-    let (asked, allowed) = (asked(&requests), rights(&[operator::rbac::rules(), operator::rbac::own_rules()].concat()));
-    let unneeded: Vec<_> = allowed.difference(&asked).collect();
-    assert!(unneeded.is_empty(), "crates/operator/src/rbac.rs allows what a full life never asks: {unneeded:?}");
-    let forbidden: Vec<_> = asked.difference(&allowed).collect();
-    assert!(forbidden.is_empty(), "the rules do not allow what was asked: {forbidden:?}");
-    // Nothing outside its own namespace, and no list of whatever there is but its own resources.
-    let elsewhere: Vec<_> =
-        requests.iter().filter(|r| !r.resource.is_empty() && r.namespace != ground.namespace).collect();
-    assert!(elsewhere.is_empty(), "{elsewhere:?}");
-    let wide = |request: &&Request| {
-        matches!(request.verb.as_str(), "list" | "watch")
-            && request.name.is_empty()
-            && request.resource != "oktausersyncs"
+/// A key is made, accepted, replaced by another, and deleted.
+async fn a_life_with_keys(house: &House) {
+    house.put_secret("identity", &house.identity()).await;
+    house.change(&house.keyless()).await;
+    house.let_okta_fetch_keys();
+    let first = house.until_ready().await["status"]["publicKey"]["kid"].clone();
+    house.annotate("usersync.dev/rotate-key", "1").await;
+    let replaced = |resource: &Value| {
+        let key = &resource["status"]["publicKey"];
+        key["kid"] != first && key.get("previous").is_none()
     };
-    assert_eq!(requests.iter().find(wide), None, "everything else is asked for by its name");
+    house.until("another key to be the only one", replaced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rule_of_the_chart_is_needed() {
+    let (ground, house) = (Ground::shared("rights").await, House::with_people(1).await);
+    tokio::join!(a_full_life(&ground), a_life_with_keys(&house));
+    // That nothing beyond the rules is asked is checked at the end of either, as at the end of every suite.
+    let asked = &asked(&ground.requests()) | &asked(&house.requests());
+    let allowed = one_by_one(&rights::rules(&rights::rendered(&ground.namespace, &json!({})).await));
+    let unneeded: Vec<_> = allowed.difference(&asked).map(ToString::to_string).collect();
+    assert!(unneeded.is_empty(), "crates/operator/src/rbac.rs allows what a full life never asks: {unneeded:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_gives_the_same_rights_in_each_of_its_forms() {
+    let helm = Helm::provide().await;
+    let rules = |values: Value| -> Vec<PolicyRule> { rights::rules(&documents(&helm.render(&values, &[]).unwrap())) };
+    let all = one_by_one(&[rbac::rules(), rbac::key_rules(), rbac::own_rules()].concat());
+    let without_keys = one_by_one(&[rbac::rules(), rbac::own_rules()].concat());
+    let alone = one_by_one(&[rbac::rules(), rbac::key_rules()].concat());
+    for (values, expected) in [
+        (json!({}), &all),
+        (json!({ "watchNamespace": "people" }), &all),
+        (json!({ "keys": { "create": false } }), &without_keys),
+        // Names are not known of Secrets that are yet to be made.
+        (json!({ "rbac": { "secretNames": ["key"] } }), &without_keys),
+        (json!({ "replicas": 1, "leaderElection": { "enabled": false } }), &alone),
+    ] {
+        assert_eq!(&one_by_one(&rules(values.clone())), expected, "{values}");
+    }
+    assert_eq!(rules(json!({ "rbac": { "create": false } })), []);
+    let named = rules(json!({ "rbac": { "secretNames": ["key"] } }));
+    let of_secrets: Vec<_> =
+        named.iter().filter(|rule| rule.resources.iter().flatten().any(|resource| resource == "secrets")).collect();
+    assert!(
+        of_secrets.iter().all(|rule| rule.resource_names.as_deref() == Some(&["key".to_owned()])),
+        "{of_secrets:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

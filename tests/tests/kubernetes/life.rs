@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use suites::{Ground, Replica, ground::SOON};
+use suites::{Ground, Replica, ground::SOON, replica::binary};
 use teleport_sim::{Fault, TeleportSim};
-use testkit::eventually;
+use testkit::{Launch, eventually, process::Stream};
 
 use crate::{private_key, refers_to};
 
@@ -71,4 +71,79 @@ async fn sigterm_ends_it_after_the_write_in_hand_and_gives_the_lease_back() {
     let replica = Replica::start(&ground, ground.control_plane().port(), &[&ca]).await;
     replica.is("leading").await;
     ground.until("acme", "everybody", |o| suites::condition(o, "Ready")["reason"] == "Synced").await;
+}
+
+/// Asks the door for administrators, as `curl` does behind `kubectl port-forward`.
+async fn log_level(address: &str, put: Option<&str>) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{address}/log-level");
+    let request = put.map_or_else(|| client.get(&url), |level| client.put(&url).body(level.to_owned()));
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Whether the log tells of the end of that pass.
+fn tells(replica: &Replica, pass: &str) -> bool {
+    replica.process.lines().iter().any(|(_, line)| line.contains("pass ended") && line.contains(pass))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_level_of_the_log_is_changed_while_the_process_runs() {
+    let ground = Ground::shared("levels").await;
+    ground.put("acme", &refers_to("key", "identity")).await;
+    let flags = ["--no-leader-election", "--admin-listen=127.0.0.1:0"];
+    let mut replica = Replica::start(&ground, ground.control_plane().port(), &flags).await;
+    let address = replica.process.await_line(SOON, "the address for administrators", |_: Stream, line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let it_is = line["message"] == "serving administrators";
+        it_is.then(|| line["address"].as_str().map(str::to_owned)).flatten()
+    });
+    let address = address.await.unwrap();
+    ground.until_reason("acme", "KeySecretMissing").await;
+    // Each pass ends in one line, if the level is such.
+    let pass = async |token: &str| {
+        ground.annotate("acme", "reconcile.fluxcd.io/requestedAt", token).await;
+        let done = ground.until("acme", token, |object| object["status"]["lastHandledReconcileAt"] == token).await;
+        done["status"]["lastRun"]["id"].as_str().unwrap().to_owned()
+    };
+    let shown = log_level(&address, None).await;
+    // The parts of it in whatever order.
+    let mut parts: Vec<&str> = shown.1.trim_end().split(',').collect();
+    parts.sort_unstable();
+    assert_eq!((shown.0, parts), (200, vec!["info", "operator=debug"]));
+    let (code, told) = log_level(&address, Some("operator=loud")).await;
+    assert!(code == 400 && told.contains("give error, warn, info"), "{code} {told}");
+    assert_eq!(log_level(&address, Some("error")).await, (200, "error\n".into()));
+    let unheard = pass("unheard").await;
+    assert_eq!(log_level(&address, Some("info")).await.0, 200);
+    let heard = pass("heard").await;
+    eventually(
+        SOON,
+        "the line of the second pass",
+        async || {
+            if tells(&replica, &heard) { Ok(()) } else { Err("not yet") }
+        },
+    )
+    .await
+    .unwrap();
+    assert!(!tells(&replica, &unheard), "{}", replica.process.output());
+    // It is not to be had where probes are: that port is open to other machines.
+    let elsewhere = replica.url.strip_prefix("http://").unwrap().to_owned();
+    assert_eq!(log_level(&elsewhere, Some("trace")).await.0, 404);
+    assert!(replica.process.terminate(SOON).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_door_for_administrators_is_opened_to_other_machines() {
+    let ground = Ground::shared("door").await;
+    let kubeconfig = format!("--kubeconfig={}", ground.control_plane().kubeconfig().display());
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8082"] {
+        let launch = Launch::new(binary()).args(["operator", "--no-leader-election", "--listen=127.0.0.1:0"]);
+        let launch = launch.args([kubeconfig.clone(), format!("--admin-listen={address}")]);
+        let mut process = launch.start().unwrap();
+        let ended = process.wait(SOON).await.unwrap();
+        let told = process.output();
+        assert_eq!(ended.code(), Some(1), "{address}: {told}");
+        assert!(told.contains(address) && told.contains("give 127.0.0.1:PORT"), "{address}: {told}");
+    }
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod conditions;
+mod events;
 mod least_privilege;
 mod life;
 mod replicas;

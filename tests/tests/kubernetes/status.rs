@@ -24,6 +24,8 @@ async fn p09_a_pass_that_finds_nothing_is_one_status_write_and_nothing_else() {
         for of_the_run in ["lastRun", "lastSuccessfulRun", "nextRun", "lastHandledReconcileAt", "okta"] {
             status.as_object_mut().unwrap().remove(of_the_run);
         }
+        // How far the log was read by then.
+        status["fastPath"].as_object_mut().unwrap().remove("cursor");
         status
     };
     assert_eq!(said(&versions[before + 1]), said(versions.last().unwrap()));

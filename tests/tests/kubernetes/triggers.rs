@@ -2,28 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
-use suites::{Ground, condition};
+use suites::{Ground, condition, rights::Right};
 
 use crate::{Inside, private_key, refers_to};
 
 const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 
-/// The chart's rules, with these names put to the rule for Secrets, as somebody may do who knows them.
-fn rules_for_secrets_named(names: &[&str]) -> Vec<PolicyRule> {
-    let mut rules: Vec<_> = operator::rbac::rules().into_iter().chain(operator::rbac::own_rules()).collect();
-    for rule in &mut rules {
-        if rule.resources.iter().flatten().any(|resource| resource == "secrets") {
-            rule.resource_names = Some(names.iter().map(|&name| name.to_owned()).collect());
-        }
-    }
-    rules
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_watched_by_name_so_rights_to_these_names_are_enough() {
-    let ground = Ground::with_rules("names", rules_for_secrets_named(&["key", "identity", "other"])).await;
+    let names = ["key", "identity", "other", "authorities"];
+    let ground = Ground::with_values("names", &json!({ "rbac": { "secretNames": names } })).await;
     ground.put_secret("nobody-refers-to-this", "x").await;
     ground.put("acme", &refers_to("key", "identity")).await;
     let operator = Inside::start(&ground, |_| {}).await;
@@ -43,10 +32,45 @@ async fn secrets_are_watched_by_name_so_rights_to_these_names_are_enough() {
     ground.until_reason("acme", "KeySecretMissing").await;
     ground.put_secret("other", "no key at all").await;
     ground.until_reason("acme", "KeyUnreadable").await;
+    // Authorities may lie in a Secret as well.
+    let mut spec = refers_to("other", "identity");
+    spec["okta"]["caBundleRef"] = json!({ "kind": "Secret", "name": "authorities", "key": "content" });
+    ground.put_secret("other", &private_key()).await;
+    ground.put("acme", &spec).await;
+    ground.until_reason("acme", "CaBundleMissing").await;
+    ground.put_secret("authorities", "no certificate").await;
+    ground.until_reason("acme", "CaBundleInvalid").await;
 
     let asked = ground.requests().into_iter().filter(|request| request.resource == "secrets");
     let names: BTreeSet<_> = asked.map(|request| request.name).collect();
-    assert_eq!(names, ["identity", "key", "other"].map(str::to_owned).into(), "no list of all, nothing of others");
+    assert_eq!(
+        names,
+        ["authorities", "identity", "key", "other"].map(str::to_owned).into(),
+        "no list of all, nothing of others"
+    );
+    operator.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_names_of_secrets_are_given_each_resource_names_its_key() {
+    let mut ground = Ground::with_values("given", &json!({ "rbac": { "secretNames": ["key", "identity"] } })).await;
+    // Keys that the operator makes have names that nobody knows before: their Secrets may be neither looked for nor made.
+    ground.expect_refusal(Right { group: String::new(), resource: "secrets".into(), verb: "list".into() });
+    let mut spec = refers_to("key", "identity");
+    let key = spec["okta"].as_object_mut().unwrap().remove("privateKeySecretRef").unwrap();
+    ground.put("acme", &spec).await;
+    let operator = Inside::start(&ground, |_| {}).await;
+    let refused = ground.until_reason("acme", "SecretForbidden").await;
+    let remedy = refused["status"]["errors"][0]["remedy"].as_str().unwrap();
+    for words in ["rbac.secretNames", "okta.privateKeySecretRef"] {
+        assert!(remedy.contains(words), "{words} is not in {remedy}");
+    }
+    // It does what it is told to do.
+    spec["okta"]["privateKeySecretRef"] = key;
+    ground.put_secret("key", "no key at all").await;
+    ground.put_secret("identity", "no identity").await;
+    ground.put("acme", &spec).await;
+    ground.until_reason("acme", "KeyUnreadable").await;
     operator.stopped().await;
 }
 

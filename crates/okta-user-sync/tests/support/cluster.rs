@@ -15,7 +15,7 @@ use testkit::{ControlPlane, PodRunner, Tools, eventually};
 
 use super::{World, binary};
 
-/// Where everything is, as the README says it.
+/// Where everything is, as the README says it; also the name of the release, and so of its ServiceAccount.
 pub const NAMESPACE: &str = "okta-user-sync";
 /// Name of the resource in the quickstart.
 pub const RESOURCE: &str = "acme";
@@ -36,6 +36,19 @@ pub struct Cluster {
     pub pods: PodRunner,
     // Last, so that it ends last.
     control_plane: ControlPlane,
+}
+
+impl Drop for Cluster {
+    /// At the end of each story: the chart's rules allow whatever its pods have asked of the API server.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let asked = self.control_plane.requests_of(NAMESPACE, NAMESPACE);
+        assert!(!asked.is_empty(), "no pod of the chart has asked anything under its ServiceAccount {NAMESPACE}");
+        let refused: Vec<_> = asked.into_iter().filter(|request| request.code == 403).collect();
+        assert!(refused.is_empty(), "the chart's rules do not allow what its pods asked: {refused:#?}");
+    }
 }
 
 impl Cluster {

@@ -16,9 +16,15 @@ use super::{
 };
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Passed {
+pub(super) struct Passed {
     kind: &'static str,
     result: &'static str,
+}
+
+impl Passed {
+    pub(super) fn of(measured: &Measured<'_>) -> Self {
+        Self { kind: measured.kind.as_str(), result: measured.outcome.as_str() }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -88,8 +94,7 @@ impl Resources {
     }
 
     pub(super) fn pass(&self, of: &Resource, measured: &Measured<'_>) {
-        let passed = Passed { kind: measured.kind.as_str(), result: measured.outcome.as_str() };
-        self.passes.of(of, passed).inc();
+        self.passes.of(of, Passed::of(measured)).inc();
         self.okta_calls.of(of, Alone).inc_by(measured.okta_calls);
         if let Some(Failure { class, reason, .. }) = measured.cause {
             self.failures.of(of, Cause { class: class.as_str(), reason }).inc();

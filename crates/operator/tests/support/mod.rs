@@ -20,6 +20,9 @@ use operator::rbac;
 use serde_json::{Value, json};
 use testkit::{ControlPlane, eventually};
 
+/// Name of the operator's account.
+const ACCOUNT: &str = "operator";
+
 /// Longest wait for something that should come soon.
 pub const SOON: Duration = Duration::from_secs(60);
 
@@ -29,6 +32,18 @@ pub struct World {
     /// The administrator.
     pub client: Client,
     pub namespace: String,
+}
+
+impl Drop for World {
+    /// At the end of each story: nothing was asked of the API server that the rules do not allow.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let asked = self.control_plane.requests_of(&self.namespace, ACCOUNT);
+        let refused: Vec<_> = asked.into_iter().filter(|request| request.code == 403).collect();
+        assert!(refused.is_empty(), "the rules do not allow what the operator asked: {refused:#?}");
+    }
 }
 
 /// A world with the definition installed.
@@ -79,7 +94,7 @@ impl World {
 
     /// The operator's way to the cluster: an account with our rules and no other rights.
     pub async fn operator_config(&self) -> Config {
-        let account = "operator";
+        let account = ACCOUNT;
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &self.namespace);
         let made = ServiceAccount { metadata: named(account), ..ServiceAccount::default() };
         if accounts.get_opt(account).await.unwrap().is_none() {
