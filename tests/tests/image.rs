@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -161,13 +162,18 @@ fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as
 
     let (started, said) = run_in(&root, &["--version"]);
     assert!(started && said.starts_with("okta-user-sync "), "{said}");
+    let (_, said) = run_in(&root, &["key", "new", "/key.pem"]);
+    assert!(said.contains("Read-only file system"), "{said}");
     // The authorities are found: what stands against this organisation is that nobody listens there.
     fs::write(root.join("acme.yaml"), MANIFEST).unwrap();
-    let (_, said) = run_in(&root, &["check", "-f", "/acme.yaml"]);
-    assert!(said.contains("failed  reachable") && !said.contains("certificate authorities"), "{said}");
+    succeed(Command::new(&binary).args(["key", "new"]).arg(root.join("key.pem"))).unwrap();
+    fs::set_permissions(root.join("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    let check = ["check", "-f", "/acme.yaml", "--okta-key", "/key.pem"];
+    let (_, said) = run_in(&root, &check);
+    assert!(said.contains("Connection refused") && !said.contains("ca-certificates.crt"), "{said}");
     fs::remove_file(root.join(image::AUTHORITIES)).unwrap();
-    let (_, said) = run_in(&root, &["check", "-f", "/acme.yaml"]);
-    assert!(said.contains("certificate authorities"), "without them it says so: {said}");
+    let (_, said) = run_in(&root, &check);
+    assert!(said.contains("ca-certificates.crt"), "without them it says so: {said}");
     println!("{first}: {bytes} bytes compressed, {} of the binary", fs::metadata(binary).unwrap().len());
     for name in names {
         succeed(Command::new("buildah").args(["rmi", "--force", name])).unwrap();
