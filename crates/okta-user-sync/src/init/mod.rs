@@ -148,6 +148,10 @@ fn private_key(ask: &Asker, arguments: &mut Arguments, name: &str) -> Result<::o
          Okta > Add key:\n",
     );
     ask.say(&jwk);
+    ask.say(&format!(
+        "\nOr, under \"Use a URL to fetch keys dynamically\" there, the URL at which you serve what `okta-user-sync key jwks {}` prints.",
+        file.display()
+    ));
     ask.say(&format!("\n{SCOPES}\n"));
     arguments.okta.okta_key = Some(file);
     Ok(key)
