@@ -1,6 +1,6 @@
 //! Groups: found by name, read to the last member.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use engine::{directory::Pages, failure::Failure};
 use futures::TryStreamExt;
@@ -67,14 +67,15 @@ impl Session {
         let search = format!("profile.name eq \"{quoted}\"");
         for parameters in [[("search", search.as_str()), ("limit", "200")], [("q", name), ("limit", "200")]] {
             let target = Target::new(&["api", "v1", "groups"])?.with(&parameters);
-            let mut found = self.get::<Vec<Group>>(&target, &[Scope::Groups]).await?.value;
-            found.retain(|group| group.is(name));
-            match found.as_slice() {
-                [] => {}
-                [only] => return Ok(only.id.clone()),
-                several => {
-                    return Err(OktaError::GroupAmbiguous { name: name.to_owned(), count: several.len() });
-                }
+            let found = self.get::<Vec<Group>>(&target, &[Scope::Groups]).await?.value;
+            // One group that is listed twice is one group; only two ids leave a person something to decide.
+            let mut ids: BTreeSet<String> =
+                found.into_iter().filter(|group| group.is(name)).map(|group| group.id).collect();
+            let count = ids.len();
+            match (ids.pop_first(), count) {
+                (None, _) => {}
+                (Some(only), 1) => return Ok(only),
+                (Some(_), count) => return Err(OktaError::GroupAmbiguous { name: name.to_owned(), count }),
             }
         }
         Err(OktaError::GroupNotFound(name.to_owned()))

@@ -278,7 +278,7 @@ next link elsewhere   . . . . . . . . . . .
 links folded          . . . . . . . . . . .
 first page again      . . . i . i . . i r r
 pages swapped         . . . . . . . . . . .
-entry twice           . . . i . i . X i r r
+entry twice           . . . i . i . . i r r
 entries reversed      . . . . . . . . . . .
 _embedded missing     . . . i r . . . . . .
 _embedded empty       . . . i r . . . . . .
@@ -325,7 +325,7 @@ next link elsewhere   . . . . . . . . . . .
 links folded          . . . . . . . . . . .
 first page again      . . . i . i . . i . .
 pages swapped         . . . i . i . . i . r
-entry twice           . . . i . i . X i r r
+entry twice           . . . i . i . . i r r
 entries reversed      . . . . . . . . . . .
 _embedded missing     . . . i r . . . . . .
 _embedded empty       . . . i r . . . . . .
