@@ -159,7 +159,7 @@ impl<C: Cluster> Writer<'_, C> {
         let ended = self
             .each(updates, |update| async move {
                 let result = match (self.turn(&update.okta_id), people.changed(&update.okta_id)) {
-                    (Ok(_turn), Some(desired)) => self.update_one(desired, update.kind).await,
+                    (Ok(_turn), Some(desired)) => self.update_one(&desired, update.kind).await,
                     (Ok(_), None) => Ok(false),
                     (Err(dealt_with), _) => Err(dealt_with),
                 };
@@ -182,7 +182,7 @@ impl<C: Cluster> Writer<'_, C> {
             Ok(()) => self.log("create", &creation.okta_id, &creation.name, why),
             // Made by an earlier pass that the cache has not shown yet, or by somebody else meanwhile.
             Err(WriteError::Exists) => {
-                self.update_one(desired, UpdateKind::Adopted).await?;
+                self.update_one(&desired, UpdateKind::Adopted).await?;
             }
             Err(error) => return Err(Self::failed(error, &creation.name)),
         }

@@ -33,38 +33,64 @@ pub struct DesiredUser {
     pub left_out: Vec<String>,
 }
 
+/// What all users of one resource have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
+    roles: Vec<String>,
+    owner: String,
+    org_url: String,
+    prefix: String,
+    mode: OriginMode,
+}
+
+impl Common {
+    pub(crate) fn of(policy: &Policy, mode: OriginMode) -> Self {
+        Self {
+            roles: policy.roles.clone(),
+            owner: policy.owner.clone(),
+            org_url: policy.org_url.clone(),
+            prefix: policy.traits.prefix.clone(),
+            mode,
+        }
+    }
+
+    /// The user of one person, who has these traits.
+    pub(crate) fn user(&self, okta_id: &str, name: &str, traits: Traits, left_out: Vec<String>) -> DesiredUser {
+        let prefix = &self.prefix;
+        let beside: Vec<&str> = traits
+            .keys()
+            .filter(|trait_| prefix.is_empty() || !trait_.starts_with(prefix.as_str()))
+            .map(String::as_str)
+            .collect();
+        let mut labels = BTreeMap::from([
+            (names::OWNER_LABEL.to_owned(), self.owner.clone()),
+            (names::OKTA_ORG_LABEL.to_owned(), self.org_url.clone()),
+            (names::OKTA_USER_ID_LABEL.to_owned(), okta_id.to_owned()),
+            (names::ROLES_LABEL.to_owned(), self.roles.join(",")),
+            (names::TRAIT_PREFIX_LABEL.to_owned(), prefix.clone()),
+        ]);
+        if !beside.is_empty() {
+            labels.insert(names::TRAITS_LABEL.to_owned(), beside.join(","));
+        }
+        if self.mode == OriginMode::Okta {
+            labels.insert(label::ORIGIN.to_owned(), label::ORIGIN_OKTA.to_owned());
+        }
+        DesiredUser {
+            okta_id: okta_id.to_owned(),
+            name: name.to_owned(),
+            roles: self.roles.clone(),
+            traits,
+            labels,
+            left_out,
+        }
+    }
+}
+
 /// The user that `person` should have under `name`.
 #[must_use]
 pub fn desired(person: &Person, name: &str, policy: &Policy, mode: OriginMode) -> DesiredUser {
     let mapped = traits::map(person, &policy.traits);
-    let prefix = &policy.traits.prefix;
-    let beside: Vec<&str> = mapped
-        .traits
-        .keys()
-        .filter(|trait_| prefix.is_empty() || !trait_.starts_with(prefix.as_str()))
-        .map(String::as_str)
-        .collect();
-    let mut labels = BTreeMap::from([
-        (names::OWNER_LABEL.to_owned(), policy.owner.clone()),
-        (names::OKTA_ORG_LABEL.to_owned(), policy.org_url.clone()),
-        (names::OKTA_USER_ID_LABEL.to_owned(), person.id.clone()),
-        (names::ROLES_LABEL.to_owned(), policy.roles.join(",")),
-        (names::TRAIT_PREFIX_LABEL.to_owned(), prefix.clone()),
-    ]);
-    if !beside.is_empty() {
-        labels.insert(names::TRAITS_LABEL.to_owned(), beside.join(","));
-    }
-    if mode == OriginMode::Okta {
-        labels.insert(label::ORIGIN.to_owned(), label::ORIGIN_OKTA.to_owned());
-    }
-    DesiredUser {
-        okta_id: person.id.clone(),
-        name: name.to_owned(),
-        roles: policy.roles.clone(),
-        traits: mapped.traits,
-        labels,
-        left_out: mapped.left_out,
-    }
+    Common::of(policy, mode).user(&person.id, name, mapped.traits, mapped.left_out)
 }
 
 /// The labels that we set; every other is foreign.

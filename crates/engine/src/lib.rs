@@ -28,6 +28,7 @@ pub mod name;
 pub mod name_index;
 pub mod observed;
 pub mod ownership;
+mod packed;
 pub mod partial;
 pub mod pass;
 pub mod people;

@@ -251,14 +251,17 @@ impl Pass<'_> {
     }
 
     fn note_left_out(&self, people: &People, okta_id: &str, report: &mut Report) {
-        let Some(desired) = people.changed(okta_id).filter(|desired| !desired.left_out.is_empty()) else { return };
+        let (left_out, Some(entry)) = (people.left_out(okta_id), people.get(okta_id)) else { return };
+        if left_out.is_empty() {
+            return;
+        }
         report.problem(
             Class::Configuration,
-            &desired.name,
+            entry.name,
             format!(
                 "traits left out because a user holds at most {} bytes of them: {}",
                 crate::traits::MAX_BYTES,
-                desired.left_out.join(", ")
+                left_out.join(", ")
             ),
             format!("leave large attributes out by users.traits.exclude in {}", self.policy.owner),
         );

@@ -1,5 +1,5 @@
 //! The people of the source, read page by page, each judged once and then kept as three words: id, name, judgement.
-//! Only for those whose user has to be made or changed is the desired user kept whole.
+//! Only for those whose user has to be made or changed is the desired user kept, packed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,11 +8,12 @@ use futures::StreamExt as _;
 use crate::{
     belonging::{self, Belonging},
     cluster::OriginMode,
-    desired::{DesiredUser, desired},
+    desired::{Common, DesiredUser, desired},
     directory::{Directory, PeopleSource},
     name,
     name_index::NameIndex,
     observed::Observed,
+    packed::Packed,
     person::Person,
     policy::Policy,
     report::Read,
@@ -152,7 +153,8 @@ pub struct People {
     by_id: Index,
     /// By line.
     others: HashMap<u32, Judgement>,
-    changed: HashMap<Box<str>, DesiredUser>,
+    /// By line.
+    changed: Packed,
     /// User names of members.
     names: NameIndex,
 }
@@ -165,7 +167,7 @@ impl Default for People {
             lines: Vec::new(),
             by_id: Index::default(),
             others: HashMap::new(),
-            changed: HashMap::new(),
+            changed: Packed::default(),
             names: NameIndex::default(),
         }
     }
@@ -243,7 +245,7 @@ impl People {
             let desired = desired(person, name, policy, mode);
             let unchanged = account.is_some_and(|(_, digest)| digest == Some(desired.digest()));
             if !unchanged {
-                self.changed.insert(person.id.as_str().into(), desired);
+                self.changed.put(row(self.lines.len()), &Common::of(policy, mode), &desired);
             }
         }
         let (okta_id, name) = match account {
@@ -308,8 +310,19 @@ impl People {
 
     /// The user that the person should have, if it has to be made or changed.
     #[must_use]
-    pub fn changed(&self, okta_id: &str) -> Option<&DesiredUser> {
-        self.changed.get(okta_id)
+    pub fn changed(&self, okta_id: &str) -> Option<DesiredUser> {
+        let line = self.line(okta_id)?;
+        self.changed.get(line, okta_id, self.entry(line).name)
+    }
+
+    /// Whether the user of that person has to be made or changed.
+    pub(crate) fn is_changed(&self, okta_id: &str) -> bool {
+        self.line(okta_id).is_some_and(|line| self.changed.holds(line))
+    }
+
+    /// Traits of that user that had to be left out.
+    pub(crate) fn left_out(&self, okta_id: &str) -> &[String] {
+        self.line(okta_id).map_or(&[], |line| self.changed.left_out(line))
     }
 
     /// Whether several members share that user name (letter case aside: Okta holds such names for equal).

@@ -263,7 +263,7 @@ impl Situation<'_> {
             Some((account, _)) => plan.roster.note_listed(self.observed, account),
             None => plan.roster.note(okta_id, name),
         }
-        if self.people.changed(okta_id).is_some() {
+        if self.people.is_changed(okta_id) {
             plan.updates.push(Update { okta_id: okta_id.to_owned(), name: name.to_owned(), kind });
         } else {
             plan.counts.synced += 1;
