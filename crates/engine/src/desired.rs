@@ -110,7 +110,7 @@ impl DesiredUser {
     /// A number that is the same for a user that needs no change ([`digest_of`]).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        digest(&self.labels, &self.roles.iter().map(String::as_str).collect(), &self.traits.iter().collect(), false)
+        digest(self.labels.iter(), self.roles.iter().map(String::as_str), self.traits.iter(), false)
     }
 
     /// The user as it is made, with roles and traits carried over from an older account of the same person.
@@ -141,7 +141,7 @@ impl DesiredUser {
         let mut roles: Vec<String> = user
             .roles
             .iter()
-            .filter(|role| self.roles.contains(role) || !ours.roles.contains(role.as_str()))
+            .filter(|role| self.roles.contains(role) || !ours.roles.contains(&role.as_str()))
             .cloned()
             .collect();
         roles.extend(self.roles.iter().filter(|role| !user.roles.contains(role)).cloned());
@@ -180,7 +180,7 @@ pub fn carried(user: &User, policy: &Policy) -> Carried {
     let (roles, refused) = user
         .roles
         .iter()
-        .filter(|role| !ours.roles.contains(role.as_str()))
+        .filter(|role| !ours.roles.contains(&role.as_str()))
         .cloned()
         .partition(|role| policy.ceiling.allows(role));
     let foreign = |name: &&String| !ours.has_trait(name);
@@ -193,35 +193,45 @@ pub fn carried(user: &User, policy: &Policy) -> Carried {
 #[must_use]
 pub fn digest_of(user: &User, mode: OriginMode) -> u64 {
     let ours = Ours::of(user);
-    let labels = user
-        .labels
-        .iter()
-        .filter(|(key, _)| is_our_label(key, mode))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let roles = user.roles.iter().map(String::as_str).filter(|role| ours.roles.contains(role)).collect();
-    let traits = user.traits.iter().filter(|(name, _)| ours.has_trait(name)).collect();
-    digest(&labels, &roles, &traits, user.expires.is_some())
+    digest(
+        user.labels.iter().filter(|(key, _)| is_our_label(key, mode)),
+        user.roles.iter().map(String::as_str).filter(|role| ours.roles.contains(role)),
+        user.traits.iter().filter(|(name, _)| ours.has_trait(name)),
+        user.expires.is_some(),
+    )
 }
 
 fn is_our_label(key: &str, mode: OriginMode) -> bool {
     OUR_LABELS.contains(&key) || (mode == OriginMode::Okta && key == label::ORIGIN)
 }
 
-fn digest(
-    labels: &BTreeMap<String, String>,
-    roles: &BTreeSet<&str>,
-    traits: &BTreeMap<&String, &Vec<String>>,
+/// Labels and traits come in the order of their names; roles and values count in whatever order.
+fn digest<'a>(
+    labels: impl Iterator<Item = (&'a String, &'a String)>,
+    roles: impl Iterator<Item = &'a str>,
+    traits: impl Iterator<Item = (&'a String, &'a Vec<String>)>,
     expires: bool,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
-    labels.hash(&mut hasher);
+    let mut count = 0_usize;
+    for label in labels {
+        label.hash(&mut hasher);
+        count += 1;
+    }
+    count.hash(&mut hasher);
+    let mut roles: Vec<&str> = roles.collect();
+    roles.sort_unstable();
+    roles.dedup();
     roles.hash(&mut hasher);
     for (name, values) in traits {
         name.hash(&mut hasher);
-        let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
-        sorted.sort_unstable();
-        sorted.hash(&mut hasher);
+        if values.len() < 2 {
+            values.hash(&mut hasher);
+        } else {
+            let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
+            sorted.sort_unstable();
+            sorted.hash(&mut hasher);
+        }
     }
     expires.hash(&mut hasher);
     hasher.finish()
@@ -229,7 +239,7 @@ fn digest(
 
 /// What the labels of a user say is ours of it.
 struct Ours<'a> {
-    roles: BTreeSet<&'a str>,
+    roles: Vec<&'a str>,
     prefix: &'a str,
     traits: BTreeSet<&'a str>,
 }
@@ -237,11 +247,11 @@ struct Ours<'a> {
 impl<'a> Ours<'a> {
     fn of(user: &'a User) -> Self {
         let label = |key: &str| user.labels.get(key).map_or("", String::as_str);
-        let list = |key: &str| label(key).split(',').filter(|word| !word.is_empty()).collect();
+        let list = |key: &str| label(key).split(',').filter(|word| !word.is_empty());
         Self {
-            roles: list(names::ROLES_LABEL),
+            roles: list(names::ROLES_LABEL).collect(),
             prefix: label(names::TRAIT_PREFIX_LABEL),
-            traits: list(names::TRAITS_LABEL),
+            traits: list(names::TRAITS_LABEL).collect(),
         }
     }
 

@@ -43,6 +43,7 @@ pub mod permissions;
 pub mod preflight;
 mod roles;
 mod route;
+mod skim;
 mod splice;
 mod upgrade;
 mod users;

@@ -24,7 +24,7 @@ use crate::{
     call::Call,
     client::TeleportClient,
     error::TeleportError,
-    instant, names, splice,
+    instant, names, skim, splice,
 };
 
 /// Users asked for at once; the server gives no more.
@@ -66,6 +66,13 @@ pub(crate) fn decode(call: Call, bytes: &Bytes) -> Result<User, TeleportError> {
         // A copy: the bytes are a window on the whole page, which would stay in memory with them.
         original: Bytes::copy_from_slice(bytes),
     })
+}
+
+/// Reads an encoded user of a list. It has no original: whoever is to be changed is read alone first.
+fn skimmed(bytes: &[u8]) -> Result<User, TeleportError> {
+    let nonsense = |detail: String| TeleportError::Nonsense { call: Call::ListUsers, detail };
+    let user = skim::user(bytes).map_err(|error| nonsense(error.to_string()))?;
+    if user.name.is_empty() { Err(nonsense("a user without a name".into())) } else { Ok(user) }
 }
 
 /// A new user, encoded. `own` is who makes it: without a name there the server drops the connector too.
@@ -134,11 +141,7 @@ impl TeleportClient {
         stream::try_unfold(start, move |mut listing| async move {
             let Some(token) = listing.token.take() else { return Ok(None) };
             let page = self.page_of_users(&token, None).await?;
-            let users = page
-                .users
-                .iter()
-                .map(|user| decode(Call::ListUsers, user))
-                .collect::<Result<Vec<_>, TeleportError>>()?;
+            let users = page.users.iter().map(|user| skimmed(user)).collect::<Result<Vec<_>, TeleportError>>()?;
             listing.slashed.extend(users.iter().map(|user| &user.name).filter(|name| name.contains('/')).cloned());
             let last = page.next_page_token.is_empty();
             if last {
@@ -306,7 +309,7 @@ impl TeleportClient {
         loop {
             let page = self.page_of_users(&token, Some(filter.clone())).await?;
             for user in &page.users {
-                found.push(decode(Call::ListUsers, user)?.name);
+                found.push(skimmed(user)?.name);
             }
             if page.next_page_token.is_empty() || !seen.insert(page.next_page_token.clone()) {
                 // Older servers know no filter and list everybody.
