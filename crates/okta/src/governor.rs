@@ -24,8 +24,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::{bucket::Bucket, state::BucketView};
-pub(crate) use self::{bucket::Turn, state::pages};
+pub(crate) use self::state::pages;
+pub use self::{
+    bucket::{Bucket, Turn},
+    state::BucketView,
+};
 use self::{headers::Reading, state::Bookkeeping};
 use crate::error::OktaError;
 
@@ -41,15 +44,15 @@ pub struct Governor {
 
 /// What a caller may use and how long it may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Share {
+pub struct Share {
     /// Share of each bucket, 1 to 100.
-    pub(crate) percent: u8,
+    pub percent: u8,
     /// Longest wait of one call, all its waits together.
-    pub(crate) longest: Duration,
+    pub longest: Duration,
 }
 
 /// Leave to make one call. Dropped without [`Permit::settle`] it counts as a call whose answer never came.
-pub(crate) struct Permit {
+pub struct Permit {
     governor: Governor,
     bucket: Bucket,
     _slot: Option<OwnedSemaphorePermit>,
@@ -79,7 +82,10 @@ impl Governor {
 
     /// Waits until a call into that bucket stays within the share. `waited` is what the call has waited already; what
     /// is waited here is added to it.
-    pub(crate) async fn admit(
+    ///
+    /// # Errors
+    /// The share is used up for longer than the call may wait.
+    pub async fn admit(
         &self,
         (bucket, turn): (Bucket, Turn),
         share: Share,
@@ -110,7 +116,7 @@ impl Governor {
 
 impl Permit {
     /// Tells the governor what the answer's headers say.
-    pub(crate) fn settle(self, status: StatusCode, headers: &HeaderMap) {
+    pub fn settle(self, status: StatusCode, headers: &HeaderMap) {
         let reading = Reading::of(headers, Timestamp::now());
         self.governor.lock().entry(self.bucket).or_default().observe(
             status == StatusCode::TOO_MANY_REQUESTS,

@@ -15,7 +15,7 @@ mod error;
 mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod governor;
+pub mod governor;
 mod groups;
 #[cfg(test)]
 mod hostile;

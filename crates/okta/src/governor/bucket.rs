@@ -71,7 +71,7 @@ impl Bucket {
 
 /// Which calls go first where a bucket serves both: whoever has left must not wait until a long list is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// A page of a list in a bucket in which people are asked about by id as well: it leaves a fifth of the share to them.
     Page,
     /// Everything else: it may use the whole share.
