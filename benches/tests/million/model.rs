@@ -52,8 +52,6 @@ impl Default for Rates {
 /// A licence of Okta's, with its limits in calls a minute (reference: okta-api §6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Licence {
-    /// The free Integrator plan.
-    Integrator,
     /// One App and Enterprise.
     Enterprise,
     /// Workforce.
@@ -62,19 +60,18 @@ pub enum Licence {
 
 impl Licence {
     fn limit(self, bucket: Bucket) -> u32 {
-        let [integrator, enterprise, workforce] = match bucket {
-            Bucket::Apps => [20, 100, 100],
-            Bucket::App | Bucket::Groups => [100, 600, 500],
-            Bucket::Group => [100, 600, 1000],
-            Bucket::Users => [100, 600, 600],
-            Bucket::User => [100, 1000, 2000],
-            Bucket::Logs => [20, 50, 120],
-            Bucket::Other => [100, 600, 1200],
-            Bucket::Token => [300, 1200, 2000],
-            Bucket::Free => [u32::MAX; 3],
+        let [enterprise, workforce] = match bucket {
+            Bucket::Apps => [100, 100],
+            Bucket::App | Bucket::Groups => [600, 500],
+            Bucket::Group => [600, 1000],
+            Bucket::Users => [600, 600],
+            Bucket::User => [1000, 2000],
+            Bucket::Logs => [50, 120],
+            Bucket::Other => [600, 1200],
+            Bucket::Token => [1200, 2000],
+            Bucket::Free => [u32::MAX; 2],
         };
         match self {
-            Self::Integrator => integrator,
             Self::Enterprise => enterprise,
             Self::Workforce => workforce,
         }
@@ -134,8 +131,6 @@ impl Answers for Arithmetic {
 /// What the model says of an organisation.
 #[derive(Clone, Copy, Debug)]
 pub struct Forecast {
-    /// Reading everybody.
-    pub read: Duration,
     /// Reading and making everybody.
     pub first_import: Duration,
     /// A pass that finds nothing to do.
@@ -230,7 +225,6 @@ pub async fn forecast(licence: Licence, percent: u8, people: u64, rates: Rates) 
     let at = |share: usize| locks.get((locks.len() * share / 100).min(locks.len() - 1)).copied().unwrap_or_default();
     let refusals = answers.lock().await.refusals;
     Ok(Forecast {
-        read,
         first_import: read + creating,
         no_change: list + read,
         lock_middle: at(50),
