@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -34,20 +35,40 @@ pub struct Cluster {
     client: Client,
     pub world: World,
     pub pods: PodRunner,
+    /// How many requests the pods had made when the chart was installed; `usize::MAX` while it is not.
+    installed: AtomicUsize,
     // Last, so that it ends last.
     control_plane: ControlPlane,
 }
 
 impl Drop for Cluster {
-    /// At the end of each story: the chart's rules allow whatever its pods have asked of the API server.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
+        if !std::thread::panicking() {
+            self.check();
         }
+    }
+}
+
+impl Cluster {
+    /// The chart's rules allow whatever its pods have asked of the API server since they were installed. Not afterwards:
+    /// helm takes an account's rights away while its pods still end.
+    fn check(&self) {
         let asked = self.control_plane.requests_of(NAMESPACE, NAMESPACE);
         assert!(!asked.is_empty(), "no pod of the chart has asked anything under its ServiceAccount {NAMESPACE}");
-        let refused: Vec<_> = asked.into_iter().filter(|request| request.code == 403).collect();
+        let since = asked.into_iter().skip(self.installed.load(Ordering::Relaxed));
+        let refused: Vec<_> = since.filter(|request| request.code == 403).collect();
         assert!(refused.is_empty(), "the chart's rules do not allow what its pods asked: {refused:#?}");
+    }
+
+    /// The chart is about to be installed.
+    fn begin(&self) {
+        self.installed.store(self.control_plane.requests_of(NAMESPACE, NAMESPACE).len(), Ordering::Relaxed);
+    }
+
+    /// The chart is about to be uninstalled.
+    fn end(&self) {
+        self.check();
+        self.installed.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
@@ -62,11 +83,14 @@ impl Cluster {
         let apply = PatchParams::apply("test");
         Api::<Namespace>::all(client.clone()).patch(NAMESPACE, &apply, &Patch::Apply(&namespace)).await.unwrap();
         let pods = PodRunner::start(&control_plane, NAMESPACE, binary()).unwrap();
-        Self { tools, client, world: World::of(people).await, pods, control_plane }
+        Self { tools, client, world: World::of(people).await, pods, installed: AtomicUsize::new(0), control_plane }
     }
 
     /// Runs helm or kubectl as the cluster's administrator; what it printed.
     pub fn run(&self, program: &str, args: &[&str]) -> String {
+        if program == "helm" && args.first() == Some(&"uninstall") {
+            self.end();
+        }
         let mut command: Command = self.tools.command(program, self.world.folder.path());
         command.args(args).env("KUBECONFIG", self.control_plane.kubeconfig()).current_dir(repository());
         let output = command.output().unwrap();
@@ -83,6 +107,9 @@ impl Cluster {
 
     /// Runs words of a document in bash, in `folder`, with the tools and the binary on the PATH; what they printed.
     pub fn follow(&self, script: &str, folder: &std::path::Path, title: &str) -> String {
+        if script.contains("helm uninstall") {
+            self.end();
+        }
         let path =
             [self.tools.folder(), binary().parent().unwrap()].map(|folder| folder.display().to_string()).join(":");
         let mut command = Command::new("bash");
@@ -105,6 +132,9 @@ impl Cluster {
 
     /// `helm <verb> okta-user-sync <chart>`, and waits as helm does until everything is there.
     pub fn helm(&self, verb: &str, chart: &str, further: &[&str]) -> String {
+        if verb == "install" {
+            self.begin();
+        }
         let ca = format!("oktaCA={}", self.world.okta.field("caFile"));
         let fixed = [
             verb,
