@@ -257,7 +257,7 @@ pub struct Scope {
     #[schemars(length(max = 4096))]
     pub filter: String,
 
-    /// User names (exact, or with * and ?) that are never touched in any way.
+    /// User names (exact, or with * and ?; letter case aside) that are never touched in any way.
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     pub exclude: Vec<String>,
 }

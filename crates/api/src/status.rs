@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ERRORS: usize = 10;
 /// At most this many names in [`PendingPlan::sample`].
 pub const MAX_SAMPLE: usize = 20;
+/// At most this many used approvals are remembered beside the last one.
+pub const MAX_EARLIER_APPROVALS: usize = 16;
 
 /// Status of an OktaUserSync: what the last pass found, did and left.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, JsonSchema)]
@@ -395,6 +397,10 @@ pub struct Memory {
     /// Hash of the plan whose approval was used last.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub used_approval: String,
+    /// Hashes of plans whose approval was used before that one, and is given still: none is used twice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub earlier_approvals: Vec<String>,
 }
 
 /// Removals of one minute.

@@ -15,6 +15,8 @@ pub enum Belonging {
     Deactivated,
     /// Has left: the assignment is no more.
     Unassigned,
+    /// Has left: Okta knows nobody of that id.
+    Deleted,
     /// A state that is not known here; the person is left exactly as they are.
     Unknown(String),
 }
@@ -69,6 +71,17 @@ pub fn both(user: &PersonStatus, assignment: Option<&AssignmentStatus>) -> Belon
         (_, Belonging::Unassigned) => Belonging::Unassigned,
         (Belonging::Suspended, _) | (_, Belonging::Suspended) => Belonging::Suspended,
         _ => Belonging::Present,
+    }
+}
+
+/// What it says that a person, asked for by id, is not in the source; `status` is what Okta says of them, `None` if it knows
+/// nobody of that id. A state that is not known here removes nobody, as in the list.
+#[must_use]
+pub fn of_absent(status: Option<&PersonStatus>) -> Belonging {
+    match status.map(of_user) {
+        None => Belonging::Deleted,
+        Some(Belonging::Present | Belonging::Suspended) => Belonging::Unassigned,
+        Some(left_or_unknown) => left_or_unknown,
     }
 }
 

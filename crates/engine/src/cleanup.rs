@@ -1,5 +1,6 @@
 //! What happens to our users when the resource is deleted (P15). Okta is not asked: the deletion is the order.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use api::{
@@ -64,6 +65,7 @@ pub async fn cleanup<C: Cluster>(
         facts: &facts,
         policy,
         lock_life,
+        role_names: &HashSet::new(),
         now,
         pass,
         may_write,

@@ -3,10 +3,10 @@
 use futures::StreamExt as _;
 
 use crate::{
+    belonging::{self, Belonging},
     directory::{Directory, PeopleSource, Standing},
     failure::Failure,
-    people::{Cause, Judgement, judge},
-    person::PersonStatus,
+    people::{Cause, Judgement, UNKNOWN_STATE, judge, unknown},
     plan::Removal,
     policy::Policy,
 };
@@ -21,8 +21,30 @@ pub enum Confirmation {
     Confirmed(Removal),
     /// Okta says that the person belongs after all.
     Denied(Removal),
+    /// What Okta says removes nobody, but keeps nobody in either.
+    Kept(Removal, Keep),
     /// Okta could not be asked.
     Unanswered(Removal, Failure),
+}
+
+/// Why a person is left as they are, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// What Okta's answer about one person means for their removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// They leave, for this cause.
+    Leaves(Cause),
+    /// They belong.
+    Belongs,
+    /// They are left as they are.
+    Kept(Keep),
 }
 
 /// Asks about each of `removals`.
@@ -35,8 +57,9 @@ pub async fn confirm<D: Directory>(
     futures::stream::iter(removals)
         .map(|removal| async move {
             match evidence(directory, source, policy, &removal).await {
-                Ok(Some(cause)) => Confirmation::Confirmed(Removal { cause, ..removal }),
-                Ok(None) => Confirmation::Denied(removal),
+                Ok(Verdict::Leaves(cause)) => Confirmation::Confirmed(Removal { cause, ..removal }),
+                Ok(Verdict::Belongs) => Confirmation::Denied(removal),
+                Ok(Verdict::Kept(keep)) => Confirmation::Kept(removal, keep),
                 Err(failure) => Confirmation::Unanswered(removal, failure),
             }
         })
@@ -45,13 +68,13 @@ pub async fn confirm<D: Directory>(
         .await
 }
 
-/// Why the person leaves, as Okta says now; `None` if they do not.
+/// Whether and why the person leaves, as Okta says now.
 async fn evidence<D: Directory>(
     directory: &D,
     source: &PeopleSource,
     policy: &Policy,
     removal: &Removal,
-) -> Result<Option<Cause>, Failure> {
+) -> Result<Verdict, Failure> {
     let (standing, is_member) = ask(directory, source, policy, &removal.okta_id).await?;
     Ok(verdict(policy, &standing, is_member, removal))
 }
@@ -71,23 +94,33 @@ pub(crate) async fn ask<D: Directory>(
     Ok((standing, is_member))
 }
 
-/// Why the person leaves, by where they stand now; `None` if they do not.
-pub(crate) fn verdict(policy: &Policy, standing: &Standing, is_member: bool, removal: &Removal) -> Option<Cause> {
+/// Whether and why the person leaves, by where they stand now.
+pub(crate) fn verdict(policy: &Policy, standing: &Standing, is_member: bool, removal: &Removal) -> Verdict {
     let person = match standing {
-        Standing::Gone => return Some(Cause::Deleted),
-        Standing::NotInSource(PersonStatus::Deprovisioned) => return Some(Cause::Deactivated),
-        Standing::NotInSource(_) => return Some(Cause::Unassigned),
+        Standing::Gone => return absent(belonging::of_absent(None)),
+        Standing::NotInSource(status) => return absent(belonging::of_absent(Some(status))),
         Standing::Present(person) => person,
     };
     match judge(person, policy, |_| is_member) {
-        Judgement::Leaver(cause) => Some(cause),
+        Judgement::Leaver(cause) => Verdict::Leaves(cause),
         Judgement::Member { suspended: true } if policy.suspended == api::spec::Suspended::Remove => {
-            Some(Cause::Suspended)
+            Verdict::Leaves(Cause::Suspended)
         }
         Judgement::Member { .. } if matches!(removal.cause, Cause::Renamed(_)) => {
             let now = person.user_name.as_deref().unwrap_or_default();
-            (now != removal.name).then(|| Cause::Renamed(now.to_owned()))
+            if now == removal.name { Verdict::Belongs } else { Verdict::Leaves(Cause::Renamed(now.to_owned())) }
         }
-        Judgement::Member { .. } | Judgement::Keep(_) | Judgement::Excluded => None,
+        Judgement::Member { .. } | Judgement::Excluded => Verdict::Belongs,
+        Judgement::Keep { why, remedy, .. } => Verdict::Kept(Keep { why, remedy }),
+    }
+}
+
+/// What it means that a person is not in the source.
+fn absent(belonging: Belonging) -> Verdict {
+    match belonging {
+        Belonging::Deleted => Verdict::Leaves(Cause::Deleted),
+        Belonging::Deactivated => Verdict::Leaves(Cause::Deactivated),
+        Belonging::Unassigned | Belonging::Present | Belonging::Suspended => Verdict::Leaves(Cause::Unassigned),
+        Belonging::Unknown(state) => Verdict::Kept(Keep { why: unknown(&state), remedy: UNKNOWN_STATE }),
     }
 }

@@ -1,7 +1,7 @@
 //! What a person should be in Teleport, and how an existing user is brought there with every foreign field kept (P7).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, BTreeSet, HashSet, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
 };
 
@@ -171,21 +171,19 @@ pub struct Carried {
     pub traits: Traits,
     /// Roles above the ceiling; they are not given again (P13), only named.
     pub refused: Vec<String>,
+    /// Roles that do not exist any more: no user can be made with them.
+    pub missing: Vec<String>,
 }
 
-/// What was given to `user` by hand.
-#[must_use]
-pub fn carried(user: &User, policy: &Policy) -> Carried {
+/// What was given to `user` by hand, on a cluster that has these roles.
+pub(crate) fn carried(user: &User, policy: &Policy, role_names: &HashSet<String>) -> Carried {
     let ours = Ours::of(user);
-    let (roles, refused) = user
-        .roles
-        .iter()
-        .filter(|role| !ours.roles.contains(&role.as_str()))
-        .cloned()
-        .partition(|role| policy.ceiling.allows(role));
+    let by_hand = user.roles.iter().filter(|role| !ours.roles.contains(&role.as_str())).cloned();
+    let (existing, missing): (Vec<String>, _) = by_hand.partition(|role| role_names.contains(role));
+    let (roles, refused) = existing.into_iter().partition(|role| policy.ceiling.allows(role));
     let foreign = |name: &&String| !ours.has_trait(name);
     let traits = user.traits.iter().filter(|(name, _)| foreign(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
-    Carried { roles, traits, refused }
+    Carried { roles, traits, refused, missing }
 }
 
 /// Digest of what is ours of `user`; equal to [`DesiredUser::digest`] exactly when [`DesiredUser::edit`] has nothing to
@@ -269,6 +267,13 @@ fn same_traits(a: &Traits, b: &Traits) -> bool {
     };
     a.len() == b.len()
         && a.iter().all(|(name, values)| b.get(name).is_some_and(|other| sorted(values) == sorted(other)))
+}
+
+/// A user that is to be made, told field by field.
+#[must_use]
+pub fn fields_of(new: &NewUser) -> Vec<FieldChange> {
+    let edit = UserEdit { labels: new.labels.clone(), roles: new.roles.clone(), traits: new.traits.clone() };
+    field_changes(&User::default(), &edit)
 }
 
 /// An edit told field by field.

@@ -1,18 +1,21 @@
 //! One person, explained: what Okta says, what Teleport holds, which rule decided, what the next pass will do, and what
 //! would change it. It reads both sides as a pass does, and writes nothing.
 
+use api::spec::RemovalAction;
 use serde::Serialize;
 
 use crate::{
     cluster::{Cluster, ClusterFacts},
+    confirm::{Confirmation, confirm},
     directory::{Directory, PeopleSource, Standing},
     failure::{Class, Failure, Side},
+    guard,
     lock::Lock,
     observed::Observed,
     ownership,
     pass::{Ground, Pass},
     people::{Judgement, People},
-    plan::{Plan, Situation, plan},
+    plan::{Plan, Removal, Situation, plan},
     report::Read,
     user::User,
 };
@@ -82,7 +85,18 @@ impl Pass<'_> {
         };
         told.teleport = in_teleport(user.as_ref(), name.as_deref(), &observed, &ground.cluster, self.policy);
         told.rule = self.rule(okta_id.as_deref(), &people);
-        self.tell_next(&mut told, &plan, &people, &ground);
+        let theirs = |removal: &&Removal| is_about(&told, &removal.okta_id, &removal.name);
+        let removals = plan.removals.iter().filter(theirs).cloned().collect();
+        let answers = confirm(directory, &ground.source, self.policy, removals).await;
+        tell_next(&mut told, &plan);
+        self.tell_removals(&mut told, answers, &ground);
+        let app = ground.organisation.app.as_ref();
+        if let Some(refusal) = guard::refusal(&people.read, people.sight(), observed.owned(), &self.memory, app) {
+            told.remedies.push(format!("nobody is removed, because {}: {}", refusal.message, refusal.remedy));
+        }
+        if told.next.is_empty() {
+            told.next.push("nothing: all is as it should be".into());
+        }
         Ok(told)
     }
 
@@ -93,7 +107,7 @@ impl Pass<'_> {
                 format!("belongs, but is suspended in Okta; users.suspended is {:?}", self.policy.suspended)
             }
             Some(Judgement::Leaver(cause)) => format!("does not belong: {}", cause.words()),
-            Some(Judgement::Keep(why)) => format!("is left as they are: {why}"),
+            Some(Judgement::Keep { why, .. }) => format!("is left as they are: {why}"),
             Some(Judgement::Excluded) => "is never touched: scope.exclude names the user".into(),
             None => match &people.read {
                 Read::Complete => "is not in the source (the list was read to its end)".into(),
@@ -102,47 +116,79 @@ impl Pass<'_> {
         }
     }
 
-    fn tell_next(&self, told: &mut Explanation, plan: &Plan, people: &People, ground: &Ground) {
-        let about = |okta_id: &str, name: &str| {
-            (!told.okta_id.is_empty() && okta_id == told.okta_id) || (!told.user.is_empty() && name == told.user)
-        };
-        let mut next = Vec::new();
-        for creation in plan.creations.iter().filter(|c| about(&c.okta_id, &c.name)) {
-            next.push(match &creation.renamed_from {
-                Some(old) => format!("make the user {} (until now {old})", creation.name),
-                None => format!("make the user {}", creation.name),
+    /// What Okta, asked by id as a pass would ask, makes of the removals that are planned.
+    fn tell_removals(&self, told: &mut Explanation, answers: Vec<Confirmation>, ground: &Ground) {
+        for answer in answers {
+            told.next.push(match answer {
+                Confirmation::Confirmed(removal) => {
+                    if let Some(pending) = &self.pending {
+                        told.remedies.push(format!(
+                            "removals wait for approval of plan {}: {} (status.pendingPlan)",
+                            pending.hash, pending.reason
+                        ));
+                    }
+                    self.removal_words(&removal, ground)
+                }
+                Confirmation::Denied(removal) => {
+                    format!(
+                        "keep the user {}: Okta's list lacks the person, who belongs when asked for by id",
+                        removal.name
+                    )
+                }
+                Confirmation::Kept(removal, keep) => {
+                    told.remedies.push(keep.remedy.into());
+                    format!("leave the user {} as it is: {}", removal.name, keep.why)
+                }
+                Confirmation::Unanswered(removal, failure) => {
+                    told.remedies.push(failure.remedy.clone());
+                    format!("leave the user {} until Okta can be asked about the person: {failure}", removal.name)
+                }
             });
         }
-        for update in plan.updates.iter().filter(|u| about(&u.okta_id, &u.name)) {
-            next.push(format!("change the user {}: it {}", update.name, update.kind.words()));
-        }
-        for suspension in plan.suspensions.iter().filter(|s| about(&s.okta_id, &s.name)) {
-            next.push(format!("lock the user {} until the person comes back", suspension.name));
-        }
-        for lift in plan.lifts.iter().filter(|l| about(&l.okta_id, &l.name)) {
-            next.push(format!("lift our lock on {}", lift.name));
-        }
-        for removal in plan.removals.iter().filter(|r| about(&r.okta_id, &r.name)) {
-            next.push(format!(
-                "lock the user {} for {}h and {} it ({}), once that is confirmed by id and the brake lets it pass",
-                removal.name,
-                ground.lock_life.as_hours(),
-                if self.policy.action == api::spec::RemovalAction::Delete { "delete" } else { "keep" },
-                removal.cause.words()
-            ));
-        }
-        for obstacle in plan.obstacles.iter().filter(|o| o.user == told.user || o.user == told.okta_id) {
-            next.push(obstacle.message.clone());
-            told.remedies.push(obstacle.remedy.clone());
-        }
-        if people.read != Read::Complete {
-            told.remedies.push("nobody is removed before the list of people has been read to its end".into());
-        }
-        if next.is_empty() {
-            next.push("nothing: all is as it should be".into());
-        }
-        told.next = next;
     }
+
+    fn removal_words(&self, removal: &Removal, ground: &Ground) -> String {
+        let (name, why) = (&removal.name, removal.cause.words());
+        match self.policy.action {
+            RemovalAction::Delete => format!(
+                "lock the user {name} for {}h and delete it ({why}), once the brake lets it pass",
+                ground.lock_life.as_hours()
+            ),
+            RemovalAction::LockOnly => {
+                format!("lock the user {name} until the person comes back ({why}), once the brake lets it pass")
+            }
+        }
+    }
+}
+
+/// What the plan does about them, but for removals.
+fn tell_next(told: &mut Explanation, plan: &Plan) {
+    let about = |okta_id: &str, name: &str| is_about(told, okta_id, name);
+    let mut next = Vec::new();
+    for creation in plan.creations.iter().filter(|c| about(&c.okta_id, &c.name)) {
+        next.push(match &creation.renamed_from {
+            Some(old) => format!("make the user {} (until now {old})", creation.name),
+            None => format!("make the user {}", creation.name),
+        });
+    }
+    for update in plan.updates.iter().filter(|u| about(&u.okta_id, &u.name)) {
+        next.push(format!("change the user {}: it {}", update.name, update.kind.words()));
+    }
+    for suspension in plan.suspensions.iter().filter(|s| about(&s.okta_id, &s.name)) {
+        next.push(format!("lock the user {} until the person comes back", suspension.name));
+    }
+    for lift in plan.lifts.iter().filter(|l| about(&l.okta_id, &l.name)) {
+        next.push(format!("lift our lock on {}", lift.name));
+    }
+    let obstacles: Vec<_> = plan.obstacles.iter().filter(|o| o.user == told.user || o.user == told.okta_id).collect();
+    next.extend(obstacles.iter().map(|obstacle| obstacle.message.clone()));
+    told.remedies.extend(obstacles.iter().map(|obstacle| obstacle.remedy.clone()));
+    told.next = next;
+}
+
+/// Whether something that is planned for that person or user is about whom is asked for.
+fn is_about(told: &Explanation, okta_id: &str, name: &str) -> bool {
+    (!told.okta_id.is_empty() && okta_id == told.okta_id) || (!told.user.is_empty() && name == told.user)
 }
 
 /// The Okta id behind `who`.
@@ -203,6 +249,8 @@ fn in_teleport(
         }
     }
     said.extend(name.iter().flat_map(|name| observed.locks(name)).map(lock_words));
+    let foreign = name.and_then(|name| observed.locked_by_others(name));
+    said.extend(foreign.map(|lock| format!("locked by the lock {lock}, which is not ours")));
     said
 }
 

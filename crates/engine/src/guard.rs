@@ -5,7 +5,7 @@
 
 use api::{
     spec::OnSpecChange,
-    status::{MAX_SAMPLE, Memory, PendingPlan, RemovalTally},
+    status::{MAX_EARLIER_APPROVALS, MAX_SAMPLE, Memory, PendingPlan, RemovalTally},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     directory::{App, Organisation},
     failure::{Class, Failure, Side},
+    people::Sight,
     plan::{Removal, count},
     policy::Policy,
     report::Read,
@@ -47,7 +48,7 @@ pub fn same_organisation(organisation: &Organisation, pinned: &str) -> Result<()
 
 /// Why nobody may be removed in this pass, whoever it is; `None` if the evidence is good.
 #[must_use]
-pub fn refusal(read: &Read, listed: usize, owned: usize, memory: &Memory, app: Option<&App>) -> Option<Failure> {
+pub fn refusal(read: &Read, sight: Sight, owned: usize, memory: &Memory, app: Option<&App>) -> Option<Failure> {
     if let Read::Incomplete { page, why } = read {
         return Some(Failure {
             reason: "ReadIncomplete",
@@ -55,13 +56,18 @@ pub fn refusal(read: &Read, listed: usize, owned: usize, memory: &Memory, app: O
             ..why.clone()
         });
     }
-    if listed == 0 && (memory.people > 0 || owned > 0) {
+    let nobody = match sight {
+        Sight::Somebody => None,
+        Sight::Nobody => Some("nobody"),
+        Sight::NobodyInGroups => Some("nobody in the groups of scope.groups"),
+    };
+    if let Some(nobody) = nobody.filter(|_| memory.people > 0 || owned > 0) {
         return Some(Failure::new(
             Side::Okta,
             Class::Permission,
             "EmptySource",
-            format!("Okta lists nobody, although there were {} people and {owned} users are ours", memory.people),
-            "check that the API Services app still has an admin role whose resource set holds the SAML app and its people (a missing role is answered by an empty list); if everybody really left, delete this OktaUserSync with deletionPolicy: Delete",
+            format!("Okta lists {nobody}, although there were {} people and {owned} users are ours", memory.people),
+            "check that the API Services app still has an admin role whose resource set holds the SAML app, its people and the groups (a missing role is answered by an empty list); if everybody really left, delete this OktaUserSync with deletionPolicy: Delete",
         ));
     }
     let app = app?;
@@ -123,7 +129,7 @@ pub fn brake(
     let known = pending.filter(|pending| pending.hash == hash);
     let held_since = known.map_or_else(|| Time(now), |pending| pending.held_since.clone());
     let expires = held_since.0.saturating_add(APPROVAL_LIFE).unwrap_or(Timestamp::MAX);
-    let approved = policy.approvals.contains(&hash) && memory.used_approval != hash;
+    let approved = policy.approvals.contains(&hash) && !was_used(memory, &hash);
     if approved && now <= expires {
         return Ruling::Go(Some(hash));
     }
@@ -147,6 +153,21 @@ pub fn brake(
     }))
 }
 
+/// Whether the approval of that plan was used before: it counts once, and not again when the same people leave again.
+#[must_use]
+pub fn was_used(memory: &Memory, hash: &str) -> bool {
+    memory.used_approval == hash || memory.earlier_approvals.iter().any(|earlier| earlier == hash)
+}
+
+/// Notes that the approval of that plan was used. Of earlier ones those are remembered that are `given` still: no other
+/// could be used again.
+pub(crate) fn note_use(memory: &mut Memory, hash: &str, given: &[String]) {
+    let last = std::mem::replace(&mut memory.used_approval, hash.to_owned());
+    memory.earlier_approvals.push(last);
+    memory.earlier_approvals.retain(|earlier| earlier != hash && given.contains(earlier));
+    memory.earlier_approvals.truncate(MAX_EARLIER_APPROVALS);
+}
+
 /// Why so many new removals have to wait; `None` if they need not.
 pub(crate) fn reason_to_hold(
     fresh: usize,
@@ -164,7 +185,7 @@ pub(crate) fn reason_to_hold(
             "the scope (source, groups, filter or exclude) was changed, and {fresh} would be removed by it"
         ));
     }
-    let recent = recent(memory, now);
+    let recent = recent(&memory.removals, now);
     let limit = limit(owned, policy);
     let total = count(fresh).saturating_add(recent);
     (total > limit).then(|| {
@@ -181,9 +202,9 @@ fn limit(owned: usize, policy: &Policy) -> i64 {
 
 /// Removals within the window.
 #[must_use]
-pub fn recent(memory: &Memory, now: Timestamp) -> i64 {
+pub fn recent(removals: &[RemovalTally], now: Timestamp) -> i64 {
     let minute = now.as_second() / 60;
-    memory.removals.iter().filter(|tally| tally.minute > minute - WINDOW_MINUTES).map(|tally| tally.count).sum()
+    removals.iter().filter(|tally| tally.minute > minute - WINDOW_MINUTES).map(|tally| tally.count).sum()
 }
 
 /// Notes `removed` removals at `now`, and forgets those that the window has passed.
@@ -244,8 +265,14 @@ mod tests {
     fn p02_only_a_scope_that_never_had_anybody_may_be_empty() {
         for (people, owned, refused) in [(0, 0, false), (1, 0, true), (0, 1, true), (7, 7, true)] {
             let memory = Memory { people, ..Memory::default() };
-            assert_eq!(refusal(&Read::Complete, 0, owned, &memory, None).is_some(), refused, "{people} {owned}");
-            assert_eq!(refusal(&Read::Complete, 1, owned, &memory, None), None, "somebody is listed");
+            for sight in [Sight::Nobody, Sight::NobodyInGroups] {
+                assert_eq!(
+                    refusal(&Read::Complete, sight, owned, &memory, None).is_some(),
+                    refused,
+                    "{people} {owned}"
+                );
+            }
+            assert_eq!(refusal(&Read::Complete, Sight::Somebody, owned, &memory, None), None);
         }
     }
 
@@ -267,7 +294,7 @@ mod tests {
         tally(&mut memory.removals, 1, at(101));
         assert_eq!(memory.removals.iter().map(|t| (t.minute, t.count)).collect::<Vec<_>>(), [(100, 3), (101, 1)]);
         for (minute, counted) in [(101, 4), (159, 4), (160, 1), (161, 0)] {
-            assert_eq!(recent(&memory, at(minute)), counted, "{minute}");
+            assert_eq!(recent(&memory.removals, at(minute)), counted, "{minute}");
         }
         assert_eq!(rule(1, 0, &memory, None, at(101)), Ruling::Go(None), "4 and 1 are 5");
         assert!(held(rule(2, 0, &memory, None, at(101))).reason.contains("and 4 within the last hour"));

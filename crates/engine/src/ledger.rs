@@ -106,6 +106,22 @@ impl Ledger {
         state.held |= held;
     }
 
+    /// Takes up removals of which only the locks tell, made at these moments: those of a process that died before it could
+    /// write down what it had done.
+    pub(crate) fn make_up(&self, locks: impl Iterator<Item = Timestamp>, now: Timestamp) {
+        let mut told = Vec::new();
+        for made in locks {
+            // The server's clock may be ahead by seconds.
+            guard::tally(&mut told, 1, made.min(now));
+        }
+        let Some(newest) = told.iter().map(|tally| tally.minute).max() else { return };
+        let mut state = self.state();
+        let missing = guard::recent(&told, now) - guard::recent(&state.removals, now);
+        if missing > 0 {
+            state.remember_more(newest, missing);
+        }
+    }
+
     /// Who has which accounts.
     #[must_use]
     pub fn roster(&self) -> Arc<Roster> {
@@ -220,19 +236,20 @@ impl Ledger {
         self.state().names.as_ref().map(|names| names.wanted_by_others(name, okta_id))
     }
 
-    /// Rules on confirmed `removals` of a full pass and counts those that may happen, in one step. Whom a partial pass has
-    /// dealt with meanwhile is left out.
+    /// Rules on confirmed `removals` of a full pass and counts those that may happen, in one step; without `spend`, as in a
+    /// preview, none does happen, and none is counted. Whom a partial pass has dealt with meanwhile is left out.
     pub(crate) fn rule(
         &self,
         mut removals: Vec<Removal>,
         now: Timestamp,
+        spend: bool,
         brake: impl FnOnce(&[Removal], &[RemovalTally]) -> Ruling,
     ) -> (Vec<Removal>, Ruling) {
         let mut state = self.state();
         removals.retain(|removal| !state.claimed.contains_key(removal.okta_id.as_str()));
         let ruling = brake(&removals, &state.removals);
         state.held = matches!(ruling, Ruling::Hold(_));
-        if !state.held {
+        if !state.held && spend {
             guard::tally(&mut state.removals, fresh(&removals), now);
         }
         (removals, ruling)
@@ -340,6 +357,13 @@ impl State {
                 Some(known) => known.count = known.count.max(tally.count),
                 None => self.removals.push(tally.clone()),
             }
+        }
+    }
+
+    fn remember_more(&mut self, minute: i64, count: i64) {
+        match self.removals.iter_mut().find(|known| known.minute == minute) {
+            Some(known) => known.count += count,
+            None => self.removals.push(RemovalTally { minute, count }),
         }
     }
 

@@ -40,12 +40,6 @@ impl NameIndex {
         self.holders.get(&self.name(name)) == Some(&SEVERAL)
     }
 
-    /// Whether anybody goes under the name.
-    #[must_use]
-    pub fn wanted(&self, name: &str) -> bool {
-        self.holders.contains_key(&self.name(name))
-    }
-
     /// Whether anybody but this person goes under the name.
     #[must_use]
     pub fn wanted_by_others(&self, name: &str, okta_id: &str) -> bool {
@@ -70,7 +64,7 @@ mod tests {
         let mut names = NameIndex::default();
         names.note("Ada", "00u1");
         names.note("ada", "00u1");
-        assert!(names.wanted("ADA") && !names.shared("ada"));
+        assert!(names.wanted_by_others("ADA", "") && !names.shared("ada"));
         assert!(names.wanted_by_others("ada", "00u2") && !names.wanted_by_others("ada", "00u1"));
         names.note("aDa", "00u2");
         assert!(names.shared("ada") && names.wanted_by_others("ada", "00u1"));
@@ -78,6 +72,6 @@ mod tests {
         assert!(names.shared("ada"), "who else has it is not known");
         names.note("bob", "00u3");
         names.forget("00u3");
-        assert!(!names.wanted("bob"));
+        assert!(!names.wanted_by_others("bob", ""));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     cluster::{Cluster, ClusterFacts},
     desired::digest_of,
     failure::{Class, Failure, Side},
-    lock::Lock,
+    lock::{Lock, LockReason},
     ownership::{self, Ownership},
     policy::Policy,
     roster::Roster,
@@ -291,6 +291,12 @@ impl Observed {
     #[must_use]
     pub fn locks(&self, user: &str) -> &[Lock] {
         self.locks.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// When our locks on people who left (or go under another name) were made.
+    pub(crate) fn removal_locks(&self) -> impl Iterator<Item = jiff::Timestamp> {
+        let for_good = |lock: &&Lock| lock.ours.as_ref().is_some_and(|mark| mark.reason != LockReason::Suspended);
+        self.locks.values().flatten().filter(for_good).filter_map(|lock| lock.created)
     }
 
     /// How many locks of ours are in force.

@@ -19,13 +19,13 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
     cluster::Cluster,
-    confirm::{ask, verdict},
+    confirm::{Verdict, ask, verdict},
     directory::{Directory, Standing},
     failure::Failure,
     guard,
     observed::Observed,
     pass::{Ground, Pass, Work},
-    people::{Cause, Judgement, People},
+    people::{Cause, Judgement, People, Sight},
     person::PersonStatus,
     plan::{Plan, Removal, Situation, plan},
     report::{Outcome, Read, Report},
@@ -228,15 +228,19 @@ impl Pass<'_> {
             .into_iter()
             .filter_map(|removal| {
                 let (standing, is_member) = stands.get(&removal.okta_id)?;
-                let cause = verdict(self.policy, standing, *is_member, &removal)?;
-                Some(Removal { cause, ..removal })
+                match verdict(self.policy, standing, *is_member, &removal) {
+                    Verdict::Leaves(cause) => Some(Removal { cause, ..removal }),
+                    // A full pass says so.
+                    Verdict::Belongs | Verdict::Kept(_) => None,
+                }
             })
             .collect();
         if confirmed.is_empty() {
             return confirmed;
         }
         let owned = self.ledger.owned();
-        if let Some(refusal) = guard::refusal(&Read::Complete, 1, owned, &self.memory, ground.organisation.app.as_ref())
+        if let Some(refusal) =
+            guard::refusal(&Read::Complete, Sight::Somebody, owned, &self.memory, ground.organisation.app.as_ref())
         {
             partial.full_pass = Some(refusal.message.clone());
             partial.report.failed("", &refusal);
@@ -264,12 +268,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether somebody else, who had an account, is still shown in the source.
+    /// Whether somebody else, who had an account, is still shown in the source, and in the groups that narrow it.
     async fn others_are_seen<D: Directory>(&self, directory: &D, ground: &Ground, stands: &Stands) -> bool {
         let roster = self.ledger.roster();
         let others = roster.iter().map(|(okta_id, _)| okta_id).filter(|okta_id| !stands.contains_key(*okta_id));
         for okta_id in others.take(WITNESSES) {
-            if let Ok(Standing::Present(_)) = directory.person(&ground.source, okta_id).await {
+            if let Ok((Standing::Present(_), true)) = ask(directory, &ground.source, self.policy, okta_id).await {
                 return true;
             }
         }
@@ -282,7 +286,9 @@ fn proves_by_absence(stands: &Stands, removal: &Removal) -> bool {
     match stands.get(&removal.okta_id) {
         Some((Standing::Gone, _)) => true,
         Some((Standing::NotInSource(status), _)) => *status != PersonStatus::Deprovisioned,
-        Some((Standing::Present(_), _)) | None => false,
+        // Out of the groups: the groups may have gone out of sight as well as the person out of them.
+        Some((Standing::Present(_), is_member)) => !is_member,
+        None => false,
     }
 }
 

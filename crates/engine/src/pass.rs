@@ -16,7 +16,7 @@ use crate::{
     apply::{DEALT_WITH, Ended, MayWrite, Removed, Writer},
     cluster::{Cluster, ClusterFacts, ConnectorLookup},
     confirm::{Confirmation, confirm},
-    desired::field_changes,
+    desired::{carried, field_changes, fields_of},
     directory::{Directory, Organisation, PeopleSource},
     failure::{Class, Failure, Side},
     guard::{self, Ruling},
@@ -25,9 +25,9 @@ use crate::{
     lock::{LockReason, lock_life},
     observed::Observed,
     people::{Cause, People},
-    plan::{Plan, Removal, Situation, UpdateKind, count, plan},
+    plan::{Creation, Plan, Removal, Situation, UpdateKind, count, left_alone, plan},
     policy::Policy,
-    report::{Change, Outcome, Read, Report},
+    report::{Change, FieldChange, Outcome, Read, Report},
 };
 
 /// How far a pass has come.
@@ -81,6 +81,8 @@ pub(crate) struct Ground {
     pub(crate) organisation: Organisation,
     pub(crate) source: PeopleSource,
     pub(crate) lock_life: SignedDuration,
+    /// Roles that the cluster has.
+    pub(crate) role_names: HashSet<String>,
 }
 
 impl Pass<'_> {
@@ -137,6 +139,7 @@ impl Pass<'_> {
         let observed =
             Observed::read(cluster, &ground.cluster, self.policy, &self.ledger.roster(), self.started).await?;
         self.ledger.listed(&observed);
+        self.ledger.make_up(observed.removal_locks(), self.started);
         let progress = |people| (self.progress)(Progress::Reading { people });
         let mode = ground.cluster.origin_mode;
         let mut people = People::read(directory, &ground.source, self.policy, mode, &observed, &progress).await;
@@ -154,7 +157,7 @@ impl Pass<'_> {
         if people.read == Read::Complete {
             self.ledger.planned(std::mem::take(&mut plan.roster), &removals, people.take_names());
         }
-        let removals = self.guard(directory, &ground, &observed, &people, removals, report).await;
+        let Ruled { removals, held } = self.guard(directory, &ground, &observed, &people, removals, report).await;
         if people.read == Read::Complete {
             report.memory.people = count(people.len());
         } else {
@@ -162,7 +165,8 @@ impl Pass<'_> {
             plan.suspensions.clear();
         }
         if self.detail {
-            self.describe(cluster, &plan, &people, &removals, report).await;
+            let work = Work { plan: &plan, people: &people, removals: &removals };
+            self.describe(cluster, &ground, work, &held, report).await;
         }
         if self.policy.mode == Mode::Preview {
             report.memory = self.memory.clone();
@@ -185,8 +189,9 @@ impl Pass<'_> {
         report.warnings.extend(facts.notices.iter().cloned());
         report.cluster = Some(facts.clone());
         let roles = cluster.roles().await?;
+        let role_names: HashSet<String> = roles.iter().map(|role| role.name.clone()).collect();
         for wanted in &self.policy.roles {
-            if !roles.iter().any(|role| role.name == *wanted) {
+            if !role_names.contains(wanted) {
                 return Err(Failure::new(
                     Side::Teleport,
                     Class::Configuration,
@@ -203,7 +208,10 @@ impl Pass<'_> {
         guard::same_organisation(&organisation, self.pinned_org)?;
         report.warnings.extend(organisation.warnings.iter().cloned());
         report.organisation = Some(organisation.clone());
-        Ok(Ground { cluster: facts, organisation, source, lock_life })
+        if source == PeopleSource::Org {
+            report.warnings.push("scope.source is Org: everybody in the Okta organisation gets a user, whether or not the SAML app is assigned to them; App takes those alone".into());
+        }
+        Ok(Ground { cluster: facts, organisation, source, lock_life, role_names })
     }
 
     /// The app that the connector names. A connector that cannot be seen stops nothing as long as `scope.appID` is given:
@@ -276,9 +284,9 @@ impl Pass<'_> {
         people: &People,
         removals: Vec<Removal>,
         report: &mut Report,
-    ) -> Vec<Removal> {
+    ) -> Ruled {
         let app = ground.organisation.app.as_ref();
-        let refusal = guard::refusal(&people.read, people.len(), observed.owned(), &self.memory, app);
+        let refusal = guard::refusal(&people.read, people.sight(), observed.owned(), &self.memory, app);
         // A read that failed on its way says nothing against the people in it, unlike an empty one or a dead app.
         if people.read == Read::Complete {
             self.ledger.refused(refusal.is_some());
@@ -287,10 +295,11 @@ impl Pass<'_> {
             report.failed("", &refusal);
             report.outcome = Outcome::Partial;
             report.failure = Some(refusal);
-            return Vec::new();
+            return Ruled::default();
         }
         let confirmed = self.confirmed(directory, ground, removals, report).await;
-        let (confirmed, ruling) = self.ledger.rule(confirmed, self.started, |confirmed, removals| {
+        let spend = self.policy.mode != Mode::Preview;
+        let (confirmed, ruling) = self.ledger.rule(confirmed, self.started, spend, |confirmed, removals| {
             let memory = Memory { removals: removals.to_vec(), ..self.memory.clone() };
             guard::brake(confirmed, observed.owned(), self.policy, &memory, self.pending.as_ref(), self.started)
         });
@@ -301,10 +310,11 @@ impl Pass<'_> {
                 if report.outcome == Outcome::Succeeded {
                     report.memory.scope_hash.clone_from(&self.policy.scope_hash);
                 }
-                confirmed
+                Ruled { removals: confirmed, held: Vec::new() }
             }
             Ruling::Hold(mut pending) => {
-                for removal in confirmed.iter().filter(|removal| !removal.begun) {
+                let (removals, held): (Vec<_>, Vec<_>) = confirmed.into_iter().partition(|removal| removal.begun);
+                for removal in &held {
                     self.undone("hold", removal, &removal.cause.words());
                 }
                 self.note_unfitting_approval(&pending, report);
@@ -312,7 +322,7 @@ impl Pass<'_> {
                 report.counts.held = pending.removals;
                 report.outcome = Outcome::Held;
                 report.pending = Some(*pending);
-                confirmed.into_iter().filter(|removal| removal.begun).collect()
+                Ruled { removals, held }
             }
         }
     }
@@ -337,6 +347,12 @@ impl Pass<'_> {
                         "nothing; if it stays so, check the resource set of the API Services app's admin role",
                     );
                 }
+                Confirmation::Kept(removal, keep) => {
+                    self.undone("keep", &removal, &keep.why);
+                    let told = left_alone(&removal.name, &keep.why, keep.remedy);
+                    report.problem(told.class, &told.user, told.message, told.remedy);
+                    report.counts.skipped += 1;
+                }
                 Confirmation::Unanswered(removal, failure) => {
                     report.counts.failed += 1;
                     report.outcome = Outcome::Partial;
@@ -357,7 +373,7 @@ impl Pass<'_> {
         match approval {
             Some(hash) => {
                 report.approval = Some(format!("the approval of plan {hash} was used"));
-                report.memory.used_approval = hash;
+                guard::note_use(&mut report.memory, &hash, &self.policy.approvals);
             }
             None if !self.policy.approvals.is_empty() && self.pending.is_some() => {
                 report.approval = Some("the held plan needs no approval any more".into());
@@ -367,7 +383,7 @@ impl Pass<'_> {
     }
 
     fn note_unfitting_approval(&self, pending: &PendingPlan, report: &mut Report) {
-        let fresh = self.policy.approvals.iter().find(|hash| **hash != self.memory.used_approval);
+        let fresh = self.policy.approvals.iter().find(|hash| !guard::was_used(&self.memory, hash));
         report.approval = match fresh {
             Some(hash) if *hash == pending.hash => {
                 Some(format!("the approval of plan {hash} came after the plan had expired; approve it anew"))
@@ -383,11 +399,12 @@ impl Pass<'_> {
     async fn describe<C: Cluster>(
         &self,
         cluster: &C,
-        plan: &Plan,
-        people: &People,
-        removals: &[Removal],
+        ground: &Ground,
+        work: Work<'_>,
+        held: &[Removal],
         report: &mut Report,
     ) {
+        let Work { plan, people, removals } = work;
         let mut changes = Vec::new();
         let mut note = |action, okta_id: &str, user: &str, why: String, fields| {
             changes.push(Change { action, user: user.into(), okta_id: okta_id.into(), why, applies: true, fields });
@@ -397,7 +414,8 @@ impl Pass<'_> {
                 Some(old) => ("rename", format!("goes under this name now, was {old}")),
                 None => ("create", "belongs, and has no user yet".into()),
             };
-            note(action, &creation.okta_id, &creation.name, why, Vec::new());
+            let fields = self.fields_of_new(cluster, ground, creation, people).await;
+            note(action, &creation.okta_id, &creation.name, why, fields);
         }
         for update in &plan.updates {
             let fields = match (cluster.user(&update.name).await, people.changed(&update.okta_id)) {
@@ -414,10 +432,33 @@ impl Pass<'_> {
         for lift in &plan.lifts {
             note("unlock", &lift.okta_id, &lift.name, "belongs (again)".into(), Vec::new());
         }
-        for removal in removals {
+        for removal in removals.iter().chain(held) {
             note("remove", &removal.okta_id, &removal.name, removal.cause.words(), Vec::new());
         }
+        let first_held = changes.len() - held.len();
+        for change in &mut changes[first_held..] {
+            change.applies = false;
+        }
         report.changes = changes;
+    }
+
+    /// The fields of a user that is to be made, as far as a preview shows them; a pass that makes it does not look them up.
+    async fn fields_of_new<C: Cluster>(
+        &self,
+        cluster: &C,
+        ground: &Ground,
+        creation: &Creation,
+        people: &People,
+    ) -> Vec<FieldChange> {
+        let Some(desired) = people.changed(&creation.okta_id).filter(|_| self.policy.mode == Mode::Preview) else {
+            return Vec::new();
+        };
+        let old = match creation.renamed_from.as_deref().filter(|_| self.policy.carry_over) {
+            Some(old) => cluster.user(old).await.ok().flatten(),
+            None => None,
+        };
+        let kept = old.map(|user| carried(&user, self.policy, &ground.role_names)).unwrap_or_default();
+        fields_of(&desired.new_user(&self.policy.connector, &kept))
     }
 
     /// Locks and deletions first, the mass of creations and updates after them. `ledger` is asked for a turn on each person;
@@ -440,6 +481,7 @@ impl Pass<'_> {
             facts: &ground.cluster,
             policy: self.policy,
             lock_life: ground.lock_life,
+            role_names: &ground.role_names,
             now: self.started,
             pass: &self.id,
             may_write: self.may_write,
@@ -511,11 +553,15 @@ impl Pass<'_> {
                 report.counts.created += 1;
             }
             report.counts.locked -= count(creation.lift.len());
-            if !carried.refused.is_empty() {
-                report.warnings.push(format!(
-                    "{name} was renamed; roles given to the old user by hand lie above the ceiling and were not given again: {}",
-                    carried.refused.join(", ")
-                ));
+            for (roles, why) in
+                [(&carried.refused, "lie above the ceiling"), (&carried.missing, "do not exist any more")]
+            {
+                if !roles.is_empty() {
+                    report.warnings.push(format!(
+                        "{name} was renamed; roles given to the old user by hand {why} and were not given again: {}",
+                        roles.join(", ")
+                    ));
+                }
             }
         }
         made
@@ -558,6 +604,15 @@ impl Pass<'_> {
         }
         fresh
     }
+}
+
+/// What the guard says of a plan's removals.
+#[derive(Default)]
+struct Ruled {
+    /// These may happen.
+    removals: Vec<Removal>,
+    /// These wait for approval.
+    held: Vec<Removal>,
 }
 
 /// What is to be carried out.

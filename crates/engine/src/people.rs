@@ -80,11 +80,29 @@ pub enum Judgement {
     },
     /// Has left.
     Leaver(Cause),
-    /// Is left exactly as they are, and why.
-    Keep(String),
+    /// Is left as they are.
+    Keep {
+        /// Why.
+        why: String,
+        /// What to do.
+        remedy: &'static str,
+        /// Whether the person is suspended (and `users.suspended` is not `Ignore`): then the accounts they have are locked.
+        suspended: bool,
+    },
     /// Is on the exclusion list.
     Excluded,
 }
+
+impl Judgement {
+    /// Nothing at all is done about the person.
+    fn untouched(why: String, remedy: &'static str) -> Self {
+        Self::Keep { why, remedy, suspended: false }
+    }
+}
+
+/// What to do about a state that Okta has invented since.
+pub(crate) const UNKNOWN_STATE: &str =
+    "nothing, if the state passes; else update okta-user-sync, or take the person out of the scope in Okta";
 
 /// What is to become of `person`.
 pub fn judge(person: &Person, policy: &Policy, is_member: impl FnOnce(&str) -> bool) -> Judgement {
@@ -94,7 +112,8 @@ pub fn judge(person: &Person, policy: &Policy, is_member: impl FnOnce(&str) -> b
     let suspended = match belonging::of(person) {
         Belonging::Deactivated => return Judgement::Leaver(Cause::Deactivated),
         Belonging::Unassigned => return Judgement::Leaver(Cause::Unassigned),
-        Belonging::Unknown(state) => return Judgement::Keep(format!("{state} is not known to this version")),
+        Belonging::Deleted => return Judgement::Leaver(Cause::Deleted),
+        Belonging::Unknown(state) => return Judgement::untouched(unknown(&state), UNKNOWN_STATE),
         Belonging::Suspended => policy.suspended != api::spec::Suspended::Ignore,
         Belonging::Present => false,
     };
@@ -103,16 +122,28 @@ pub fn judge(person: &Person, policy: &Policy, is_member: impl FnOnce(&str) -> b
     }
     match policy.filter.as_ref().map(|filter| filter.matches(person)) {
         Some(Ok(false)) => return Judgement::Leaver(Cause::OutOfFilter),
-        Some(Err(why)) => return Judgement::Keep(why),
+        Some(Err(why)) => {
+            return Judgement::untouched(
+                why,
+                "mend scope.filter: ask has(user.profile.x) before using what not everybody has",
+            );
+        }
         Some(Ok(true)) | None => {}
     }
-    match person.user_name.as_deref() {
-        None => Judgement::Keep("Okta shows no user name for the person".into()),
+    let why = match person.user_name.as_deref() {
+        None => "Okta shows no user name for the person".into(),
         Some(name) => match name::refusal(name) {
-            Some(why) => Judgement::Keep(format!("the user name cannot be given: {why}")),
-            None => Judgement::Member { suspended },
+            Some(why) => format!("the user name cannot be given: {why}"),
+            None => return Judgement::Member { suspended },
         },
-    }
+    };
+    let remedy = "give the person another user name in Okta, or exclude the name (scope.exclude)";
+    Judgement::Keep { why, remedy, suspended }
+}
+
+/// Why somebody in an unknown state is left as they are.
+pub(crate) fn unknown(state: &str) -> String {
+    format!("{state} is not known to this version")
 }
 
 /// One person.
@@ -142,6 +173,17 @@ enum Verdict {
     Other,
 }
 
+/// Whether Okta shows anybody who could belong (P2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Somebody.
+    Somebody,
+    /// The source lists nobody.
+    Nobody,
+    /// The source lists people, and the groups that narrow the scope have no member at all.
+    NobodyInGroups,
+}
+
 /// Everybody who was listed.
 #[derive(Debug)]
 pub struct People {
@@ -157,6 +199,8 @@ pub struct People {
     changed: Packed,
     /// User names of members.
     names: NameIndex,
+    /// The groups that narrow the scope were read, and have no member.
+    nobody_in_groups: bool,
 }
 
 impl Default for People {
@@ -169,6 +213,7 @@ impl Default for People {
             others: HashMap::new(),
             changed: Packed::default(),
             names: NameIndex::default(),
+            nobody_in_groups: false,
         }
     }
 }
@@ -192,7 +237,10 @@ impl People {
         let members = match policy.narrowing_groups() {
             [] => HashSet::new(),
             groups => match directory.members(groups).await {
-                Ok(members) => members,
+                Ok(members) => {
+                    people.nobody_in_groups = members.is_empty();
+                    members
+                }
                 Err(why) => {
                     people.read = Read::Incomplete { page: 0, why };
                     return people;
@@ -331,10 +379,10 @@ impl People {
         self.names.shared(name)
     }
 
-    /// Whether any member goes under that very name.
+    /// Whether a member other than this person goes under that name (letter case aside).
     #[must_use]
-    pub fn wanted(&self, name: &str) -> bool {
-        self.names.wanted(name)
+    pub fn wanted_by_others(&self, name: &str, okta_id: &str) -> bool {
+        self.names.wanted_by_others(name, okta_id)
     }
 
     /// Notes that somebody who is not among these people goes under that name.
@@ -345,6 +393,18 @@ impl People {
     /// Who goes under which name. What is asked by name has no answer afterwards.
     pub(crate) fn take_names(&mut self) -> NameIndex {
         std::mem::take(&mut self.names)
+    }
+
+    /// Whether anybody was seen who could belong.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        if self.is_empty() {
+            Sight::Nobody
+        } else if self.nobody_in_groups {
+            Sight::NobodyInGroups
+        } else {
+            Sight::Somebody
+        }
     }
 
     /// How many people were listed.

@@ -164,7 +164,7 @@ pub fn plan(situation: Situation<'_>) -> Plan {
         match entry.judgement {
             Judgement::Member { suspended } => situation.member(okta_id, entry.name, suspended, &mut plan),
             Judgement::Leaver(_) => {}
-            Judgement::Keep(why) => situation.kept(okta_id, entry.name, &why, &mut plan),
+            Judgement::Keep { why, remedy, .. } => situation.kept(okta_id, entry.name, &why, remedy, &mut plan),
             Judgement::Excluded => plan.counts.skipped += 1,
         }
     }
@@ -201,10 +201,7 @@ impl Situation<'_> {
                 let kind = if drifted { UpdateKind::Drifted } else { UpdateKind::Changed };
                 self.existing(okta_id, name, suspended, kind, plan);
             }
-            Some((Ownership::Ours { .. }, _)) => {
-                let until = self.now.saturating_add(self.lock_life).unwrap_or(Timestamp::MAX);
-                waiting(plan, name, "another person's account still has that user name", until);
-            }
+            Some((Ownership::Ours { okta_id: holder }, _)) => self.held_by(&holder, name, plan),
             Some((ownership, _)) if ownership.adoptable(name, self.policy, self.mode) => {
                 self.existing(okta_id, name, suspended, UpdateKind::Adopted, plan);
             }
@@ -224,6 +221,28 @@ impl Situation<'_> {
         }
     }
 
+    /// A member whose user name is another person's account of ours: one that goes, or one that stays.
+    fn held_by(&self, holder: &str, name: &str, plan: &mut Plan) {
+        let stays = match self.people.get(holder).map(|entry| entry.judgement) {
+            Some(Judgement::Keep { .. } | Judgement::Excluded) => true,
+            Some(Judgement::Member { .. } | Judgement::Leaver(_)) | None => {
+                self.policy.action == RemovalAction::LockOnly
+            }
+        };
+        if stays {
+            plan.counts.conflicts += 1;
+            plan.obstacles.push(Obstacle {
+                class: Class::Conflict,
+                user: name.to_owned(),
+                message: format!("{name} cannot be synced: the account of another person (Okta id {holder}) has that user name and stays"),
+                remedy: "give the person another user name in Okta, or delete that account (tctl users rm) once nobody needs it".into(),
+            });
+        } else {
+            let until = self.now.saturating_add(self.lock_life).unwrap_or(Timestamp::MAX);
+            waiting(plan, name, "another person's account still has that user name", until);
+        }
+    }
+
     /// A member whose user name is free. Nobody gets it while certificates of a former holder may live (P11): a name
     /// that is made again revives them.
     fn newcomer(&self, okta_id: &str, name: &str, suspended: bool, plan: &mut Plan) {
@@ -236,16 +255,18 @@ impl Situation<'_> {
             plan.obstacles.push(Obstacle {
                 class: Class::Conflict,
                 user: name.to_owned(),
-                message: format!("{name} gets no account, because the lock {lock}, which is not ours, targets that user name"),
-                remedy: format!("find out who made the lock (tctl get locks; Teleport's SCIM locks whom it disables), and take it away with tctl rm locks/{lock} if the person shall get in"),
+                message: format!(
+                    "{name} gets no account, because the lock {lock}, which is not ours, targets that user name"
+                ),
+                remedy: remedy_for_foreign_lock(lock),
             });
             return;
         }
         let mut lift = Vec::new();
         for lock in self.observed.locks(name) {
-            let own = lock.ours.as_ref().is_some_and(|mark| mark.okta_id == okta_id);
-            let free = if own { self.may_return(lock) } else { self.policy.handover.contains(name) };
-            if !free {
+            let own = is_of(lock, okta_id);
+            let decided = if own { self.returns_at_once(lock) } else { self.policy.handover.contains(name) };
+            if !decided && !self.has_outlasted(lock) {
                 let why = if own { "users.returning is AfterLock" } else { "it was another person's until lately" };
                 waiting(plan, name, why, self.lock_end(lock));
                 return;
@@ -268,15 +289,32 @@ impl Situation<'_> {
         } else {
             plan.counts.synced += 1;
         }
-        let own = |lock: &&Lock| lock.ours.as_ref().is_some_and(|mark| mark.okta_id == okta_id);
+        if !suspended && let Some(lock) = self.observed.locked_by_others(name) {
+            plan.obstacles.push(Obstacle {
+                class: Class::Conflict,
+                user: name.to_owned(),
+                message: format!("{name} belongs, but the lock {lock}, which is not ours, keeps them out"),
+                remedy: remedy_for_foreign_lock(lock),
+            });
+        }
+        if kind == UpdateKind::Adopted {
+            self.locks(okta_id, name, suspended, plan);
+        }
+    }
+
+    /// The locks of ours on an account that stays: one without end while its person is suspended, none of theirs else.
+    fn locks(&self, okta_id: &str, name: &str, suspended: bool, plan: &mut Plan) {
+        let theirs_now = self.people.get(okta_id).is_some_and(|entry| entry.name == name);
+        let own = self.observed.locks(name).iter().filter(|lock| is_of(lock, okta_id));
         if suspended {
-            if !self.observed.locks(name).iter().filter(own).any(|lock| lock.expires.is_none()) {
+            if !own.clone().any(|lock| lock.expires.is_none()) {
                 plan.suspensions.push(Suspension { okta_id: okta_id.to_owned(), name: name.to_owned() });
             }
             return;
         }
-        for lock in self.observed.locks(name).iter().filter(own) {
-            if self.may_return(lock) {
+        // A lock on a name that the person goes under no more stays, unless only a suspension made it.
+        for lock in own.filter(|lock| theirs_now || is_for_suspension(lock)) {
+            if self.returns_at_once(lock) || self.has_outlasted(lock) {
                 plan.lifts.push(Lift { lock: lock.name.clone(), okta_id: okta_id.to_owned(), name: name.to_owned() });
             } else {
                 waiting(plan, name, "users.returning is AfterLock", self.lock_end(lock));
@@ -285,10 +323,13 @@ impl Situation<'_> {
     }
 
     /// Whether the end of the person's own absence lifts this lock now.
-    fn may_return(&self, lock: &Lock) -> bool {
-        self.policy.returning == Returning::AtOnce
-            || lock.ours.as_ref().is_some_and(|mark| mark.reason == LockReason::Suspended)
-            || self.lock_end(lock) <= self.now
+    fn returns_at_once(&self, lock: &Lock) -> bool {
+        self.policy.returning == Returning::AtOnce || is_for_suspension(lock)
+    }
+
+    /// Whether no certificate from before the lock can live any more.
+    fn has_outlasted(&self, lock: &Lock) -> bool {
+        self.lock_end(lock) <= self.now
     }
 
     /// When no certificate from before the lock can live any more.
@@ -298,29 +339,29 @@ impl Situation<'_> {
     }
 
     /// A listed person who is left as they are.
-    fn kept(&self, okta_id: &str, name: &str, why: &str, plan: &mut Plan) {
+    fn kept(&self, okta_id: &str, name: &str, why: &str, remedy: &str, plan: &mut Plan) {
         plan.counts.skipped += 1;
         let user = if name.is_empty() { okta_id } else { name };
         if let Some(account) = self.observed.accounts(okta_id).next() {
             plan.roster.note(okta_id, account);
         }
-        plan.obstacles.push(Obstacle {
-            class: Class::Configuration,
-            user: user.to_owned(),
-            message: format!("{user} is left as they are: {why}"),
-            remedy: "give the person another user name or state in Okta, mend scope.filter, or exclude the name (scope.exclude)".into(),
-        });
+        plan.obstacles.push(left_alone(user, why, remedy));
     }
 
-    /// What an account of ours needs when it is not the one that its person should have.
+    /// What an account of ours needs: to go, or the right locks while it stays.
     fn account(&self, okta_id: &str, name: &str, plan: &mut Plan) {
         if self.policy.exclude.is_match(name) {
             return;
         }
-        let Some((cause, after_creation)) = self.cause(okta_id, name, plan) else { return };
-        let lock = self.observed.locks(name).iter().find(|lock| {
-            lock.ours.as_ref().is_some_and(|mark| mark.okta_id == okta_id && mark.reason != LockReason::Suspended)
-        });
+        let Some((cause, after_creation)) = self.cause(okta_id, name, plan) else {
+            return match self.people.get(okta_id).map(|entry| entry.judgement) {
+                Some(Judgement::Member { suspended } | Judgement::Keep { suspended: suspended @ true, .. }) => {
+                    self.locks(okta_id, name, suspended, plan);
+                }
+                Some(Judgement::Keep { .. } | Judgement::Leaver(_) | Judgement::Excluded) | None => {}
+            };
+        };
+        let lock = self.observed.locks(name).iter().find(|lock| is_of(lock, okta_id) && !is_for_suspension(lock));
         if self.policy.action == RemovalAction::LockOnly && lock.is_some_and(|lock| lock.expires.is_none()) {
             return;
         }
@@ -352,7 +393,7 @@ impl Situation<'_> {
         let complete = self.people.read == Read::Complete;
         let Some(entry) = self.people.get(okta_id) else { return complete.then_some((Cause::Absent, false)) };
         match entry.judgement {
-            Judgement::Keep(_) | Judgement::Excluded => None,
+            Judgement::Keep { .. } | Judgement::Excluded => None,
             Judgement::Leaver(cause) => complete.then_some((cause, false)),
             Judgement::Member { suspended } => {
                 if suspended && self.policy.suspended == Suspended::Remove {
@@ -368,29 +409,40 @@ impl Situation<'_> {
                 }
                 let moved = plan.roster.name(okta_id) == Some(entry.name);
                 // An account whose name is another person's now must not stay open to them.
-                if moved || self.people.wanted(name) {
+                if moved || self.people.wanted_by_others(name, okta_id) {
                     return complete.then_some((renamed, false));
                 }
                 plan.roster.note(okta_id, name);
-                if suspended {
-                    self.existing_old(okta_id, name, plan);
-                }
                 None
             }
         }
     }
+}
 
-    /// The account under the old name of a suspended person, who gets the new one when they come back.
-    fn existing_old(&self, okta_id: &str, name: &str, plan: &mut Plan) {
-        let locked = self
-            .observed
-            .locks(name)
-            .iter()
-            .any(|lock| lock.expires.is_none() && lock.ours.as_ref().is_some_and(|mark| mark.okta_id == okta_id));
-        if !locked {
-            plan.suspensions.push(Suspension { okta_id: okta_id.to_owned(), name: name.to_owned() });
-        }
+/// Whether a lock of ours stands because of this person.
+fn is_of(lock: &Lock, okta_id: &str) -> bool {
+    lock.ours.as_ref().is_some_and(|mark| mark.okta_id == okta_id)
+}
+
+/// Whether a lock of ours stands because its person is suspended.
+fn is_for_suspension(lock: &Lock) -> bool {
+    lock.ours.as_ref().is_some_and(|mark| mark.reason == LockReason::Suspended)
+}
+
+/// What stands in the way of somebody who is left as they are.
+pub(crate) fn left_alone(user: &str, why: &str, remedy: &str) -> Obstacle {
+    Obstacle {
+        class: Class::Configuration,
+        user: user.to_owned(),
+        message: format!("{user} is left as they are: {why}"),
+        remedy: remedy.to_owned(),
     }
+}
+
+fn remedy_for_foreign_lock(lock: &str) -> String {
+    format!(
+        "find out who made the lock (tctl get locks; Teleport's SCIM locks whom it disables), and take it away with tctl rm locks/{lock} if the person shall get in"
+    )
 }
 
 fn waiting(plan: &mut Plan, name: &str, why: &str, until: Timestamp) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use api::spec::{Adopt, Brake, Mode, OktaUserSyncSpec, RemovalAction, Returning, Source, Suspended, TraitMapping};
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
@@ -29,7 +29,7 @@ pub struct Policy {
     pub groups: Vec<String>,
     /// The compiled filter, if there is one.
     pub filter: Option<Filter>,
-    /// User names that are never touched.
+    /// User names that are never touched, letter case aside.
     pub exclude: GlobSet,
     /// SAML connector.
     pub connector: String,
@@ -113,14 +113,15 @@ impl Policy {
             app_id: spec.scope.app_id.clone(),
             groups: spec.scope.groups.clone(),
             filter: Filter::compile(&spec.scope.filter)?,
-            exclude: globs("scope.exclude", &spec.scope.exclude)?,
+            // Okta holds names that differ by letter case for equal, and whoever is named here must not be touched.
+            exclude: globs("scope.exclude", &spec.scope.exclude, Case::Aside)?,
             connector: spec.teleport.connector.clone(),
             roles: spec.users.roles.clone(),
             ceiling: ceiling.clone(),
             traits: TraitRules {
                 prefix: traits.prefix.clone(),
-                include: globs("users.traits.include", &traits.include)?,
-                exclude: globs("users.traits.exclude", &traits.exclude)?,
+                include: globs("users.traits.include", &traits.include, Case::Counts)?,
+                exclude: globs("users.traits.exclude", &traits.exclude, Case::Counts)?,
                 map: traits.map.clone(),
             },
             suspended: spec.users.suspended,
@@ -174,13 +175,20 @@ fn scope_hash(spec: &OktaUserSyncSpec) -> String {
     hex::encode(&Sha256::digest(words.as_bytes())[..8])
 }
 
-fn globs(field: &'static str, patterns: &[String]) -> Result<GlobSet, Failure> {
+/// Whether letter case makes a difference.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Counts,
+    Aside,
+}
+
+fn globs(field: &'static str, patterns: &[String], case: Case) -> Result<GlobSet, Failure> {
     let unreadable = |e: globset::Error| {
         refused("PatternUnreadable", format!("{field} holds a pattern that cannot be read: {e}"), "mend the pattern")
     };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        set.add(Glob::new(pattern).map_err(unreadable)?);
+        set.add(GlobBuilder::new(pattern).case_insensitive(case == Case::Aside).build().map_err(unreadable)?);
     }
     set.build().map_err(unreadable)
 }

@@ -86,7 +86,7 @@ pub struct Change {
     pub why: String,
     /// Whether it was (or, in a preview, would be) applied; a held removal is not.
     pub applies: bool,
-    /// Field by field: what it is and what it will be. Empty unless the change is an update.
+    /// Field by field: what it is and what it will be. Of updates, and in a preview of users that are to be made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldChange>,
 }

@@ -100,6 +100,22 @@ async fn p02_absence_proves_nothing_where_nobody_can_be_seen() {
     assert_eq!(writes.split_off(0), ["lock user01", "delete user01"]);
 }
 
+// partial.rs, `proves_by_absence`: of the groups; `others_are_seen`: in the groups.
+#[tokio::test]
+async fn p02_out_of_the_groups_proves_nothing_where_nobody_else_is_in_them() {
+    let mut world = World::with_people(4);
+    world.spec.scope.groups = vec!["staff".into()];
+    world.okta().groups.insert("staff".into(), (0..4).map(id).collect());
+    world.pass().await;
+    world.teleport().writes.clear();
+    let staff = world.okta().groups.remove("staff").unwrap();
+    let partial = world.partial(&ids(&[0])).await;
+    assert!(partial.full_pass.unwrap().contains("nobody else"));
+    assert_eq!(world.writes(), Vec::<String>::new());
+    world.okta().groups.insert("staff".into(), staff.into_iter().skip(1).collect());
+    assert_eq!(writes(&mut world, &[0]).await, ["lock user00", "delete user00"]);
+}
+
 // ledger.rs, `may_spend`: the count, and `held`.
 #[tokio::test]
 async fn p05_the_fast_path_spends_from_the_same_budget() {

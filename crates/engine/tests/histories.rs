@@ -320,8 +320,14 @@ fn by_hand(world: &World, n: usize) {
     }
 }
 
+/// 512 histories of each kind, unless `PROPTEST_CASES` says otherwise.
+fn config() -> Config {
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    if asked { Config::default() } else { Config::with_cases(512) }
+}
+
 proptest! {
-    #![proptest_config(Config { cases: 512, ..Config::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_history_ends_where_the_model_says(events in events()) {

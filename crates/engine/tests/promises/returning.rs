@@ -1,0 +1,100 @@
+//! Who comes back, after a suspension or an absence, and who takes over a name (P11).
+
+use api::spec::{Returning, Suspended};
+use engine::{person::PersonStatus, report::Outcome};
+use jiff::SignedDuration;
+
+use crate::world::{World, id, name};
+
+// plan.rs, `newcomer`: `lift`.
+#[tokio::test]
+async fn p11_who_comes_back_is_made_again_and_unlocked_in_one_pass() {
+    let mut world = World::imported(3).await;
+    world.deactivate(&id(0));
+    world.pass().await;
+    assert!(world.locked(&name(0)) && !world.user_names().contains(&name(0)));
+    world.reactivate(&id(0));
+    let report = world.pass().await;
+    assert_eq!((report.outcome, report.counts.created), (Outcome::Succeeded, 1));
+    assert!(!world.locked(&name(0)) && world.user_names().contains(&name(0)));
+}
+
+// plan.rs, `existing`: `lifts`.
+#[tokio::test]
+async fn p11_who_comes_back_between_lock_and_delete_keeps_the_account() {
+    let mut world = World::imported(3).await;
+    world.deactivate(&id(0));
+    world.teleport().dies_after = Some(1);
+    world.pass().await;
+    world.teleport().dies_after = None;
+    world.reactivate(&id(0));
+    world.pass().await;
+    assert_eq!(world.writes(), ["lock user00", "unlock user00"]);
+}
+
+// plan.rs, `may_return`.
+#[tokio::test]
+async fn p11_with_after_lock_who_comes_back_waits_until_old_certificates_are_dead() {
+    let mut world = World::imported(3).await;
+    world.spec.users.returning = Returning::AfterLock;
+    world.deactivate(&id(0));
+    world.pass().await;
+    world.reactivate(&id(0));
+    let report = world.pass().await;
+    assert_eq!((report.counts.waiting, report.counts.created), (1, 0));
+    world.now += SignedDuration::from_hours(32);
+    assert_eq!(world.pass().await.counts.created, 1);
+}
+
+// plan.rs, `newcomer`: `own`.
+#[tokio::test]
+async fn p11_another_person_gets_the_name_only_when_no_old_certificate_can_live() {
+    let mut world = World::imported(3).await;
+    world.deactivate(&id(0));
+    world.pass().await;
+    world.hire(&id(50), &name(0));
+    let report = world.pass().await;
+    assert_eq!((report.counts.waiting, report.counts.created), (1, 0));
+    assert!(report.problems[0].remedy.contains("handover"), "{:?}", report.problems);
+    world.spec.users.handover = vec![name(0)];
+    assert_eq!(world.pass().await.counts.created, 1, "a person decided otherwise for that one name");
+
+    let mut patient = World::imported(3).await;
+    patient.deactivate(&id(0));
+    patient.pass().await;
+    patient.hire(&id(50), &name(0));
+    patient.now += SignedDuration::from_hours(32);
+    assert_eq!(patient.pass().await.counts.created, 1, "the lock has run out");
+}
+
+#[tokio::test]
+async fn suspended_people_are_locked_and_come_back() {
+    let mut world = World::imported(3).await;
+    world.set_status(&id(0), PersonStatus::Suspended);
+    let report = world.pass().await;
+    assert_eq!((report.counts.suspended, report.counts.locked), (1, 1));
+    assert_eq!(world.writes(), ["lock user00"], "the account stays");
+    assert_eq!(world.teleport().locks.values().next().unwrap().expires, None, "until they come back");
+    world.set_status(&id(0), PersonStatus::Active);
+    world.pass().await;
+    assert_eq!(world.writes(), ["lock user00", "unlock user00"]);
+
+    for (setting, writes) in [(Suspended::Ignore, vec![]), (Suspended::Remove, vec!["lock user00", "delete user00"])] {
+        let mut world = World::imported(3).await;
+        world.spec.users.suspended = setting;
+        world.set_status(&id(0), PersonStatus::Suspended);
+        world.pass().await;
+        assert_eq!(world.writes(), writes, "{setting:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_suspended_person_who_is_deactivated_becomes_a_leaver() {
+    let mut world = World::imported(3).await;
+    world.set_status(&id(0), PersonStatus::Suspended);
+    world.pass().await;
+    world.deactivate(&id(0));
+    let report = world.pass().await;
+    assert_eq!((report.counts.removed, world.teleport().locks.len()), (1, 1));
+    assert!(world.teleport().locks.values().all(|lock| lock.expires.is_some()), "the lock runs out now");
+}
