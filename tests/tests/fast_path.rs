@@ -116,6 +116,7 @@ async fn each_change_in_okta_is_seen_and_done_without_a_full_pass() {
     assert!(resource["status"]["fastPath"]["lastEvent"].is_string());
 }
 
+// shown.rs, `due`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p09_a_quiet_log_costs_no_write_to_kubernetes_and_one_call_a_poll() {
     let (house, _) = settled(6, |_| {}).await;
@@ -228,6 +229,7 @@ async fn a_gap_in_the_log_and_an_event_about_the_app_end_in_a_full_pass() {
     assert_eq!(condition(&resource, "Ready")["status"], "True");
 }
 
+// partial.rs, `grant`: `may_spend`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p05_a_set_that_the_brake_holds_is_held_whole_by_a_full_pass() {
     let (house, pass) =

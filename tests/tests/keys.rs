@@ -306,6 +306,7 @@ async fn the_chart_s_policy_holds_the_operator_to_secrets_of_keys() {
     assert_eq!(secrets(&house).await.len(), 1);
 }
 
+// vault.rs, `put`: a Secret that is there already is read, not written over.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_two_processes_make_one_key_and_both_serve_it() {
     let house = House::with_people(1).await;

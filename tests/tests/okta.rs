@@ -48,6 +48,7 @@ async fn a_bundle_from_a_config_map_or_a_secret_is_trusted() {
     house.until_ready().await;
 }
 
+// budget.rs, `note`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_rate_limits_and_the_clock_are_told_in_status() {
     let mut house = House::with_people(3).await;

@@ -275,6 +275,7 @@ async fn teleports_own_client_sees_the_lock_of_a_leaver() {
     assert!(!locks[0]["message"].as_str().unwrap().is_empty());
 }
 
+// splice.rs, `replace_messages`.
 #[tokio::test]
 async fn p07_teleports_own_types_find_a_foreign_field_untouched_after_our_update() {
     let Some(peers) = Peers::provide().await else { return };

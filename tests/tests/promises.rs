@@ -5,6 +5,7 @@ use engine::report::Outcome;
 use jiff::SignedDuration;
 use suites::Stage;
 
+// apply.rs, `remove`: `in_force`.
 #[tokio::test]
 async fn p04_no_certificate_of_a_leaver_works_from_the_lock_on() {
     let mut stage = Stage::with_people(3).await;
@@ -26,6 +27,7 @@ async fn p04_no_certificate_of_a_leaver_works_from_the_lock_on() {
     assert!(last[0].ends_with("UpsertLock") && last[1].ends_with("DeleteUser"), "{last:?}");
 }
 
+// people.rs, `note`: `unchanged`.
 #[tokio::test]
 async fn p09_a_pass_without_changes_costs_two_pages_and_no_write() {
     let mut stage = Stage::with_people(501).await;
@@ -37,6 +39,7 @@ async fn p09_a_pass_without_changes_costs_two_pages_and_no_write() {
     assert!(report.okta_calls <= 2 + 3, "ceil(501/500) + 3, but made {}", report.okta_calls);
 }
 
+// http.rs, `get`.
 #[tokio::test]
 async fn p18_okta_sees_nothing_but_get_and_the_token_request() {
     let mut stage = Stage::with_people(5).await;

@@ -113,6 +113,7 @@ impl Watched {
     }
 }
 
+// key.rs, `PrivateKey`: `Debug`; secrets.rs, `SecretBytes`; identity.rs, `Identity`: `Debug`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p16_a_whole_life_at_log_level_trace_shows_no_secret() {
     let log = Log::default();

@@ -261,6 +261,7 @@ mod tests {
         }
     }
 
+    // guard.rs, `refusal`: `sight`.
     #[test]
     fn p02_only_a_scope_that_never_had_anybody_may_be_empty() {
         for (people, owned, refused) in [(0, 0, false), (1, 0, true), (0, 1, true), (7, 7, true)] {
@@ -276,6 +277,7 @@ mod tests {
         }
     }
 
+    // guard.rs, `limit`.
     #[test]
     fn p05_the_larger_of_both_numbers_passes_and_one_more_is_held() {
         for (owned, limit) in [(0, 5), (10, 5), (50, 5), (59, 5), (60, 6), (1000, 100)] {
@@ -286,6 +288,7 @@ mod tests {
         assert_eq!(rule(0, 0, &Memory::default(), None, at(0)), Ruling::Go(None));
     }
 
+    // guard.rs, `recent` and `tally`.
     #[test]
     fn p05_an_hour_is_sixty_minutes_to_the_minute() {
         let mut memory = Memory::default();
@@ -302,6 +305,7 @@ mod tests {
         assert_eq!(memory.removals.len(), 1, "what the window has passed is forgotten");
     }
 
+    // guard.rs, `brake`: `known`, `held_since`.
     #[test]
     fn p05_a_held_plan_keeps_its_date_until_it_expires_and_is_offered_anew_then() {
         let first = held(rule(6, 0, &Memory::default(), None, at(0)));
@@ -314,6 +318,7 @@ mod tests {
         assert_eq!(other.held_since.0, at(60), "another plan begins anew");
     }
 
+    // guard.rs, `brake`: `expires`, `was_used`.
     #[test]
     fn p05_an_approval_counts_to_the_last_moment_once_and_not_a_moment_longer() {
         let first = held(rule(6, 0, &Memory::default(), None, at(0)));
@@ -326,6 +331,7 @@ mod tests {
         held(rule(&used, at(1)));
     }
 
+    // guard.rs, `plan_hash`: `sort_unstable`.
     #[test]
     fn p05_the_hash_stands_for_the_people_and_the_evidence_in_whatever_order() {
         let plan = leavers(3);

@@ -154,6 +154,7 @@ mod tests {
         Role { name: "r".into(), max_session_ttl: hours.map(SignedDuration::from_hours) }
     }
 
+    // lock.rs, `lock_life`: `max` over all roles.
     #[test]
     fn p10_the_lock_outlasts_the_longest_credential() {
         let margin = SignedDuration::from_hours(1);

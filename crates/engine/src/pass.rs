@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::{
-    spec::Mode,
+    spec::{Mode, RemovalAction},
     status::{Memory, PendingPlan, UserCounts},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -432,8 +432,9 @@ impl Pass<'_> {
         for lift in &plan.lifts {
             note("unlock", &lift.okta_id, &lift.name, "belongs (again)".into(), Vec::new());
         }
+        let action = if self.policy.action == RemovalAction::LockOnly { "lock" } else { "remove" };
         for removal in removals.iter().chain(held) {
-            note("remove", &removal.okta_id, &removal.name, removal.cause.words(), Vec::new());
+            note(action, &removal.okta_id, &removal.name, removal.cause.words(), Vec::new());
         }
         let first_held = changes.len() - held.len();
         for change in &mut changes[first_held..] {

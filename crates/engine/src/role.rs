@@ -75,6 +75,7 @@ impl Ceiling {
 mod tests {
     use super::*;
 
+    // role.rs, `allows`: `NEVER_BY_PATTERN`.
     #[test]
     fn p13_a_pattern_never_allows_the_roles_that_hand_out_the_cluster() {
         let ceiling = Ceiling::new(&["okta-*".into(), "*".into()]).unwrap();

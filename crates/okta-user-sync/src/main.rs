@@ -16,6 +16,7 @@ mod cli;
 mod command;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod exit;
 mod init;
 mod logging;

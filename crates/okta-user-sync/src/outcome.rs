@@ -91,6 +91,15 @@ fn lock_lifetime(report: &Report) -> Option<String> {
 
 /// The same for people.
 pub fn tables(resource: &str, report: &Report, took: Duration) -> String {
+    told(resource, report, took, &report.changes)
+}
+
+/// The same, but for the changes.
+pub fn without_changes(resource: &str, report: &Report, took: Duration) -> String {
+    told(resource, report, took, &[])
+}
+
+fn told(resource: &str, report: &Report, took: Duration, shown: &[Change]) -> String {
     let outcome = match report.outcome {
         Outcome::Previewed => "Previewed, nothing was written,",
         other => other.as_str(),
@@ -100,7 +109,7 @@ pub fn tables(resource: &str, report: &Report, took: Duration) -> String {
     if let Some(failure) = &report.failure {
         parts.push(format!("{}: {}\n  remedy: {}", failure.reason, failure.message, failure.remedy));
     } else {
-        parts.extend((!report.changes.is_empty()).then(|| changes(&report.changes)));
+        parts.extend((!shown.is_empty()).then(|| changes(shown)));
         parts.push(counts(report));
     }
     parts.extend(report.pending.as_ref().map(held));
@@ -149,7 +158,8 @@ fn changes(changes: &[Change]) -> String {
         };
         let why = if change.applies { change.why.clone() } else { format!("held: {}", change.why) };
         table.add_row([mark, change.action, &change.user, &why]);
-        for field in &change.fields {
+        // Of a user that is to be made every field is new; `-o diff` shows them.
+        for field in change.fields.iter().filter(|_| change.action == "update") {
             table.add_row([
                 "",
                 "",

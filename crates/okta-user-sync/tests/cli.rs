@@ -129,6 +129,7 @@ async fn one_person_is_explained_and_nothing_is_written() {
     assert_eq!(world.writes().await, writes, "an explanation wrote");
 }
 
+// sync.rs, `run_pass`: `may_write`.
 #[tokio::test]
 async fn p08_a_signal_stops_the_writes_and_the_next_run_finishes() {
     const PEOPLE: u64 = 800;
@@ -214,6 +215,7 @@ async fn a_side_that_is_down_is_refused_not_bad_input() {
     assert_eq!(world.writes().await, writes, "something was written");
 }
 
+// policy.rs, `new`: the ceiling, `allows`.
 #[tokio::test]
 async fn p13_a_role_above_the_ceiling_is_bad_input_until_it_is_allowed() {
     let world = World::of(3).await;

@@ -82,6 +82,7 @@ fn plan(expires: &str) -> Value {
     })
 }
 
+// plan.rs, `approve`: `fits`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
     let cluster = Cluster::new("plan").await;
@@ -137,6 +138,7 @@ async fn p05_a_held_plan_is_shown_and_approved_by_its_hash_alone() {
     hold(&differences, "kubernetes");
 }
 
+// plan.rs, `ask`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p05_at_a_terminal_the_plan_is_shown_and_asked_for() {
     let cluster = Cluster::new("asked").await;

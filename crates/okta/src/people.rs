@@ -153,6 +153,7 @@ mod tests {
         }
     }
 
+    // people.rs, `person`: `NotEmbedded`.
     #[test]
     fn p01_an_entry_without_its_user_is_useless() {
         let without = |embedded: Value| app_user(json!({"id": "00u1", "status": "ACTIVE", "_embedded": embedded}));

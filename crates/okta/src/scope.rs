@@ -36,6 +36,7 @@ impl Scope {
 mod tests {
     use super::*;
 
+    // scope.rs, `as_str`.
     #[test]
     fn p18_no_scope_writes_and_manage_gives_read() {
         for scope in [Scope::Apps, Scope::Users, Scope::Groups, Scope::Logs] {

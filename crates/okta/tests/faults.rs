@@ -34,6 +34,7 @@ fn on_second_page(kind: &Value, count: Option<u64>) -> Value {
     json!({"path": "/api/v1/apps/*/users", "skip": 1, "count": count, "kind": kind})
 }
 
+// pager.rs, `step`: the end of the walk at an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn p01_each_fault_on_a_page_has_its_outcome() {
     let sim = org(Options::with_people(PEOPLE, 7)).await;
@@ -134,6 +135,7 @@ async fn what_only_the_engine_can_notice_is_handed_on_as_it_is() {
     }
 }
 
+// pager.rs, `step`: the end of the walk at an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn p01_a_cursor_that_has_expired_ends_the_walk() {
     let sim = org(Options::with_people(600, 7)).await;
@@ -182,6 +184,7 @@ fn lists(sim: &OktaSim) -> u64 {
     sim.org().counters().of("GET", "/api/v1/apps/{id}/users")
 }
 
+// state.rs, `refused`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_a_rate_limit_is_waited_out_and_no_call_is_made_meanwhile() {
     let sim = org(Options::with_people(3, 7)).await;
@@ -196,6 +199,7 @@ async fn p14_a_rate_limit_is_waited_out_and_no_call_is_made_meanwhile() {
     assert_eq!(lists(&sim), before + 2, "one refused, one taken");
 }
 
+// state.rs, `has_room`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_a_real_bucket_is_never_overdrawn() {
     let sim = org(Options::with_people(3, 7)).await;

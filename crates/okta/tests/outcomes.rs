@@ -387,11 +387,13 @@ fn compare(found: &[String], expected: &str) {
     assert!(found == expected, "columns: {}\n{}", columns.join(", "), found.join("\n"));
 }
 
+// pager.rs, `step`; session.rs, `decode`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p01_a_fault_that_lasts_has_its_outcome_on_each_call_and_removes_nobody() {
     compare(&table(None).await, LASTING);
 }
 
+// patience.rs, `after`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p01_a_fault_that_passes_has_its_outcome_on_each_call_and_removes_nobody() {
     compare(&table(Some(1)).await, PASSING);

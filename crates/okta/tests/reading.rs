@@ -51,6 +51,7 @@ async fn a_pass_over_1201_people_takes_three_pages_and_three_calls_more() {
     assert_eq!(okta.calls(), 10);
 }
 
+// http.rs, `get`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p18_nothing_is_ever_written() {
     let sim = org(Options::with_people(30, 7)).await;
@@ -123,6 +124,7 @@ async fn status_is_that_of_the_person_and_not_of_the_assignment() {
     assert_eq!(of(&ids[1]).becoming, Some(PersonStatus::Deprovisioned));
 }
 
+// client.rs, `standing_in_app`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p03_who_comes_or_goes_between_two_pages_is_told_apart_by_id() {
     let sim = org(Options::with_people(6, 7)).await;
@@ -148,6 +150,7 @@ async fn p03_who_comes_or_goes_between_two_pages_is_told_apart_by_id() {
     }
 }
 
+// client.rs, `standing_in_app`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p03_absence_from_an_app_is_told_apart_by_id() {
     let sim = org(Options::with_people(4, 7)).await;
@@ -170,6 +173,7 @@ async fn p03_absence_from_an_app_is_told_apart_by_id() {
     assert_eq!((failure.class, failure.reason), (Class::Configuration, "IdInvalid"));
 }
 
+// client.rs, `standing_in_app`: the app is asked for before a missing assignment is believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn p03_an_app_that_is_gone_makes_nobody_a_leaver() {
     let sim = org(Options::with_people(2, 7)).await;
@@ -251,6 +255,7 @@ async fn everybody_is_read_from_the_organisation_itself() {
     assert!(matches!(okta.person(&PeopleSource::Org, &ids[1]).await.unwrap(), Standing::Present(_)));
 }
 
+// governor.rs, `admit`: one `Governor` for all.
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_clients_on_one_organisation_share_its_budget() {
     let sim = org(Options::with_people(20, 7)).await;

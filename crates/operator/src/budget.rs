@@ -50,6 +50,7 @@ mod tests {
 
     use super::*;
 
+    // budget.rs, `budget`.
     #[test]
     fn p14_calls_waits_and_what_is_left_are_told() {
         let view = |bucket, calls, waits| BucketView {

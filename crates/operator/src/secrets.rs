@@ -148,6 +148,7 @@ mod tests {
         assert!(matches!(secrets.get_config("home", "key", "b").await, Err(SecretError::NoKey(_))));
     }
 
+    // secrets.rs, `SecretBytes`, which shows nothing.
     #[tokio::test]
     async fn p16_bytes_are_not_shown() {
         let mut secrets = MapSecrets::default();

@@ -265,6 +265,7 @@ async fn gone(world: &World, name: &str) {
     .unwrap();
 }
 
+// finalizer.rs, `end`: `leave_behind`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p15_deletion_ends_although_every_secret_is_gone() {
     let world = world("deletion").await;
@@ -371,6 +372,7 @@ fn election(namespace: &str) -> LeaderElection {
     LeaderElection { namespace: namespace.to_owned(), lease: "okta-user-sync".into(), times }
 }
 
+// leader.rs, `next`: whose the Lease is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p08_one_leads_the_other_stands_by_and_takes_over() {
     let world = world("leader").await;

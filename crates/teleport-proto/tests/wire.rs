@@ -30,6 +30,7 @@ fn a_create_request_puts_the_user_at_1_and_the_others_at_2() {
     assert_eq!(page.encode_to_vec(), framed(1));
 }
 
+// lib.rs, `user_descriptor`: a user as a message whose unknown fields are kept.
 #[test]
 fn p07_unknown_fields_at_every_depth_survive_an_edit() {
     let mut metadata =

@@ -145,6 +145,7 @@ async fn locks_can_be_asked_for_by_target() {
     assert_eq!(found[0].metadata.as_ref().unwrap().name, "b");
 }
 
+// session.rs of the simulator, `usable`: a certificate lives without its user.
 #[tokio::test]
 async fn p04_deletion_alone_leaves_sessions_open_and_a_returning_name_revives_them() {
     let sim = sim().await;

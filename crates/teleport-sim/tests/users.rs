@@ -244,6 +244,7 @@ async fn secrets_are_given_to_nobody() {
     assert_eq!(bot(&sim).create(&secretive).await.unwrap().spec.unwrap().local_auth, None);
 }
 
+// users.rs of the simulator, `create_user`: what is stored is what came, spliced, not encoded anew.
 #[tokio::test]
 async fn p07_fields_that_nobody_here_knows_survive_and_times_come_back_as_year_one() {
     let sim = sim(Version::V17).await;

@@ -169,6 +169,7 @@ mod tests {
         }
     }
 
+    // locks.rs, `encode`: `expires`, twice.
     #[test]
     fn p10_both_expiries_are_written() {
         let encoded = encode(&lock(), OriginMode::Bot);
@@ -194,6 +195,7 @@ mod tests {
         assert_eq!(origin(OriginMode::Okta).as_deref(), Some("okta"));
     }
 
+    // lock.rs, `read`: `NAME_PREFIX` and each label.
     #[test]
     fn p06_a_lock_is_ours_by_name_and_labels_together() {
         let ours = encode(&lock(), OriginMode::Bot);

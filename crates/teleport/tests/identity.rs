@@ -198,6 +198,7 @@ fn an_identity_knows_when_it_begins_and_ends() {
     assert_eq!(identity.check(at("2019-01-01T00:00:00Z")).unwrap_err().reason(), "IdentityNotYetValid");
 }
 
+// identity.rs, `Identity`: `Debug` written by hand.
 #[test]
 fn p16_debug_shows_no_key() {
     let parts = Parts::user();

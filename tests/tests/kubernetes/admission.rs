@@ -68,6 +68,7 @@ async fn refused(ground: &Ground, name: &str, spec: &Value, words: &[&str]) {
     }
 }
 
+// admission.yaml of the chart: the rule over `roles`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_the_ceiling_on_roles_holds_at_admission() {
     let ground = Ground::shared("ceiling").await;

@@ -96,6 +96,7 @@ impl Import {
     }
 }
 
+// leader.rs, `holds`; apply.rs, `permitted`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_was_paused_writes_nothing_when_it_wakes() {
     let import = Import::prepare("paused").await;
@@ -124,6 +125,7 @@ async fn p08_a_leader_that_was_paused_writes_nothing_when_it_wakes() {
     assert_eq!(import.ground.get("acme").await["status"]["users"]["synced"], PEOPLE);
 }
 
+// leader.rs, `holds`; apply.rs, `permitted`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_was_paused_within_a_partial_pass_does_not_go_on_with_it() {
     let import = Import::of("partial", 6).await;

@@ -223,6 +223,7 @@ fn everything() -> Vec<u8> {
     [head.encode_to_vec(), field(4, &metadata), field(5, &spec), later("in the user")].concat()
 }
 
+// splice.rs, `replace_messages`.
 #[tokio::test]
 async fn p07_a_user_with_every_field_set_comes_through_our_update_whole() {
     let Some(peers) = Peers::provide().await else { return };

@@ -28,7 +28,7 @@ async fn p12_a_rename_makes_the_new_account_first_and_counts_once() {
     assert!(world.locked(&name(0)));
 }
 
-// plan.rs, `cause`: `wanted`.
+// plan.rs, `cause`: `wanted_by_others`.
 #[tokio::test]
 async fn p12_two_people_who_swap_names_both_wait_behind_locks_and_nothing_sticks() {
     let mut world = World::imported(8).await;
@@ -44,7 +44,7 @@ async fn p12_two_people_who_swap_names_both_wait_behind_locks_and_nothing_sticks
     assert_eq!((report.counts.created, report.counts.waiting), (2, 0));
 }
 
-// plan.rs, `cause`: keeping an old account until its person has the new one.
+// plan.rs, `cause`, `moved`: keeping an old account until its person has the new one.
 #[tokio::test]
 async fn p12_a_chain_of_renames_ends_with_everybody_served() {
     let mut world = World::imported(8).await;

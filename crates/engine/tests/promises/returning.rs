@@ -19,7 +19,7 @@ async fn p11_who_comes_back_is_made_again_and_unlocked_in_one_pass() {
     assert!(!world.locked(&name(0)) && world.user_names().contains(&name(0)));
 }
 
-// plan.rs, `existing`: `lifts`.
+// plan.rs, `locks`: `lifts`.
 #[tokio::test]
 async fn p11_who_comes_back_between_lock_and_delete_keeps_the_account() {
     let mut world = World::imported(3).await;
@@ -32,7 +32,7 @@ async fn p11_who_comes_back_between_lock_and_delete_keeps_the_account() {
     assert_eq!(world.writes(), ["lock user00", "unlock user00"]);
 }
 
-// plan.rs, `may_return`.
+// plan.rs, `returns_at_once`.
 #[tokio::test]
 async fn p11_with_after_lock_who_comes_back_waits_until_old_certificates_are_dead() {
     let mut world = World::imported(3).await;

@@ -274,6 +274,7 @@ mod tests {
         Held { resource: "okta-user-sync/acme".into(), expired: expires_in <= 0, plan }
     }
 
+    // plan.rs, `fits`.
     #[test]
     fn p05_only_the_hash_of_the_held_plan_fits_and_only_in_time() {
         held(24).fits("3f9c0a2b5d7e8f10").unwrap();

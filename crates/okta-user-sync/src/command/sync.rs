@@ -22,6 +22,7 @@ use operator::resolve::{Clients, Defaults, Resolver, Subject, TeleportDefaults};
 use operator::secrets::MapSecrets;
 
 use crate::command::joining::LoadArguments;
+use crate::diff;
 use crate::exit::{Exit, Stop};
 use crate::manifest::{Manifests, Pick};
 use crate::outcome;
@@ -46,6 +47,7 @@ Exit codes: 0 done; 1 refused, held or partly failed (the output says what and w
 pub const PREVIEW_EXAMPLES: &str = "\
 Examples:
   okta-user-sync preview -f acme.yaml
+  okta-user-sync preview -f acme.yaml -o diff
   okta-user-sync preview -f acme.yaml --okta-key key.pem --teleport-identity identity -o json | jq '.changes[]'
 
 Nothing is written, neither to Teleport nor to the state file.
@@ -66,7 +68,7 @@ pub struct Arguments {
     namespace: String,
     /// How the outcome is written to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    output: PassFormat,
     /// Leave the list of changes out of the outcome, and keep the counts: for passes over many thousands.
     #[arg(long)]
     counts_only: bool,
@@ -80,7 +82,8 @@ pub struct Arguments {
     #[arg(long, value_name = "HASH", help_heading = "Removals")]
     approve: Option<String>,
     /// What this run must know of the former ones (removals of the last hour, the organisation, a held plan) is kept in
-    /// this file, as the resource's status does in Kubernetes. Without it the brake counts each run alone.
+    /// this file, as the resource's status does in Kubernetes. Without it the brake knows of former runs by their locks
+    /// alone, and a held plan has no date.
     #[arg(long, value_name = "FILE", help_heading = "Removals")]
     state: Option<PathBuf>,
     /// Where every write to Teleport is told as lines of JSON (docs/journal.md): a file, or - for standard output.
@@ -126,6 +129,19 @@ pub struct TeleportArguments {
 pub enum Format {
     /// For people.
     Table,
+    /// One document (docs/cli.md).
+    Json,
+    /// The same as YAML.
+    Yaml,
+}
+
+/// How a pass is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PassFormat {
+    /// For people.
+    Table,
+    /// A diff of each user: what stands in Teleport, and what will.
+    Diff,
     /// One document (docs/cli.md).
     Json,
     /// The same as YAML.
@@ -393,11 +409,12 @@ fn show(progress: &Progress, step: Step<'_>, last: i64, clients: &Clients) {
     }
 }
 
-fn print(format: Format, owner: &str, report: &Report, began: Instant, ignored: &[String]) -> Result<(), Stop> {
+fn print(format: PassFormat, owner: &str, report: &Report, began: Instant, ignored: &[String]) -> Result<(), Stop> {
     let took = began.elapsed();
     match format {
-        Format::Table => terminal::print(&outcome::tables(owner, report, took)),
-        Format::Json => terminal::print_json(&outcome::document(owner, report, took, ignored)),
-        Format::Yaml => terminal::print_yaml(&outcome::document(owner, report, took, ignored)),
+        PassFormat::Table => terminal::print(&outcome::tables(owner, report, took)),
+        PassFormat::Diff => terminal::print(&diff::text(owner, report, took)),
+        PassFormat::Json => terminal::print_json(&outcome::document(owner, report, took, ignored)),
+        PassFormat::Yaml => terminal::print_yaml(&outcome::document(owner, report, took, ignored)),
     }
 }

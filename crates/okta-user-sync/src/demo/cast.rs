@@ -68,7 +68,7 @@ impl Cast {
 
 /// More than the brake of the quickstart lets go (the larger of 5 people and 10 percent), and fewer than all.
 fn crowd_size(people: usize) -> usize {
-    (people / 10 + 5).max(8).min(people.saturating_sub(PARTS))
+    (people / 10 + 15).min(people.saturating_sub(PARTS))
 }
 
 fn user_name(okta: &OktaSim, app: &str, id: &str) -> Result<String, Stop> {
@@ -88,6 +88,6 @@ mod tests {
             assert!(crowd > 5 && crowd * 10 > people, "{crowd} of {people} would not be held");
             assert!(crowd + PARTS <= people, "{crowd} of {people} leaves nobody");
         }
-        assert_eq!(crowd_size(250), 30);
+        assert_eq!(crowd_size(250), 40);
     }
 }

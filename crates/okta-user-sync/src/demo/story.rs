@@ -280,7 +280,8 @@ fn held(stage: &Stage, status: &OktaUserSyncStatus) -> Result<String, String> {
     if condition::find(&status.conditions, condition::REMOVALS_HELD).is_none() {
         return Err("no condition RemovalsHeld".into());
     }
-    Ok(format!("all {here} are there and free; held: plan {} ({})", plan.hash, plan.reason))
+    let first = plan.sample.first().map(String::as_str).unwrap_or_default();
+    Ok(format!("all {here} are there and free; held: plan {} ({}), the first of it {first}", plan.hash, plan.reason))
 }
 
 fn approved(stage: &Stage, status: &OktaUserSyncStatus) -> Result<String, String> {

@@ -55,6 +55,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     map
 }
 
+// state.rs, `has_room`: `allowance`.
 #[tokio::test(start_paused = true)]
 async fn p14_the_share_of_a_bucket_is_never_exceeded() {
     let governor = Governor::new();
@@ -73,6 +74,7 @@ async fn p14_the_share_of_a_bucket_is_never_exceeded() {
     assert_eq!((view[0].calls, view[0].waits, view[0].refusals), (65, 3, 0));
 }
 
+// governor.rs, `admit`: one `Bookkeeping` for all.
 #[tokio::test(start_paused = true)]
 async fn p14_pages_leave_a_fifth_of_the_share_so_that_a_leaver_does_not_wait_for_a_long_list() {
     let governor = Governor::new();
@@ -153,6 +155,7 @@ async fn a_whole_bucket_may_be_used_by_who_was_given_all_of_it() {
     assert_eq!(began.elapsed().as_secs(), 0);
 }
 
+// state.rs, `refused`.
 #[tokio::test(start_paused = true)]
 async fn p14_after_429_nobody_calls_before_the_reset() {
     let governor = Governor::new();

@@ -80,6 +80,7 @@ fn a_made_key_can_be_kept_and_read_again() {
     }
 }
 
+// key.rs, `PrivateKey`: `Debug` written by hand.
 #[test]
 fn p16_nothing_of_a_key_is_shown() {
     let key = PrivateKey::parse(file!("rsa2048.jwk.json")).unwrap();

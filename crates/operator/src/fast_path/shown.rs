@@ -118,6 +118,7 @@ mod tests {
         shown.wrote(status, now);
     }
 
+    // shown.rs, `due`.
     #[test]
     fn p09_a_log_in_which_nothing_happens_is_written_every_ten_minutes() {
         let start = Instant::now();

@@ -52,6 +52,7 @@ fn a_lease_that_was_given_back_or_is_our_own_is_taken_at_once() {
     assert!(matches!(seen.next(None, "b", &TIMES, now, wall), Move::Create(_)));
 }
 
+// leader.rs, `holds_at`.
 #[test]
 fn p08_a_claim_ends_before_the_lease_can_pass_to_another() {
     let claim = Claim::none();

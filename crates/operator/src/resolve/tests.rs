@@ -127,6 +127,7 @@ async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
     assert!(failure.remedy.contains("spec.okta.caBundleRef"), "{}", failure.remedy);
 }
 
+// governors.rs, `of`.
 #[test]
 fn p14_resources_on_one_organisation_share_one_governor() {
     let resolver = resolver();
@@ -136,6 +137,7 @@ fn p14_resources_on_one_organisation_share_one_governor() {
     assert_eq!(resolver.governors().view().len(), 2);
 }
 
+// policy.rs, `new`: the ceiling, `allows`.
 #[test]
 fn p13_a_role_above_the_ceiling_is_refused() {
     let mut spec = complete();

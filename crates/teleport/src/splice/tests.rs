@@ -110,6 +110,7 @@ fn foreign(user: &Bytes) -> Vec<Vec<u8>> {
     foreign
 }
 
+// splice.rs, `replace_messages`.
 #[test]
 fn p07_an_update_leaves_every_foreign_field_byte_for_byte() {
     let original = full_user();
@@ -132,6 +133,7 @@ fn p07_an_update_leaves_every_foreign_field_byte_for_byte() {
     assert_eq!(survivors, 7, "user twice, metadata, spec, traits, one label that stays, one trait that stays");
 }
 
+// splice.rs, `reconcile`.
 #[test]
 fn p07_an_edit_that_changes_nothing_yields_the_same_bytes() {
     let edited = edit(&full_user(), &wanted(), "r1").unwrap();

@@ -75,6 +75,7 @@ async fn locks_are_made_twice_and_taken_away_twice_without_an_error() {
     assert!(sim.locks().is_empty());
 }
 
+// lock.rs, `read`: `NAME_PREFIX` and each label.
 #[tokio::test]
 async fn p06_locks_of_others_are_seen_as_such() {
     let (sim, client) = started().await;

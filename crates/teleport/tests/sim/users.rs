@@ -52,6 +52,7 @@ async fn a_user_is_made_read_listed_changed_and_deleted() {
     assert_eq!(sim.user("ada@acme.com"), None);
 }
 
+// splice.rs, `replace_messages`; users.rs, `encode_edited`.
 #[tokio::test]
 async fn p07_what_a_newer_server_keeps_in_a_user_survives_our_update() {
     let (sim, client) = started().await;
@@ -123,6 +124,7 @@ async fn a_list_goes_over_all_pages_and_shrinks_them_where_they_are_too_large() 
     assert!(sim.counters().of("ListUsers") >= 4 + 9, "in pages of 250: {}", sim.counters().of("ListUsers"));
 }
 
+// users.rs, `list_users`: the error of a page.
 #[tokio::test]
 async fn p01_a_list_that_breaks_off_ends_in_an_error() {
     let (sim, client) = started().await;
