@@ -331,6 +331,33 @@ mod tests {
         held(rule(&used, at(1)));
     }
 
+    // guard.rs, `note_use`, `was_used`.
+    #[test]
+    fn p05_used_approvals_are_remembered_as_long_as_they_are_given() {
+        let given = |hashes: &[&str]| hashes.iter().map(|hash| (*hash).to_owned()).collect::<Vec<_>>();
+        let mut memory = Memory::default();
+        assert!(!was_used(&memory, "a"));
+        note_use(&mut memory, "a", &given(&["a"]));
+        assert_eq!((memory.used_approval.as_str(), memory.earlier_approvals.len()), ("a", 0));
+        note_use(&mut memory, "b", &given(&["a", "b"]));
+        assert!(was_used(&memory, "a") && was_used(&memory, "b") && !was_used(&memory, "c"));
+        note_use(&mut memory, "c", &given(&["b", "c"]));
+        assert!(!was_used(&memory, "a"), "nobody gives it any more");
+        assert_eq!((memory.used_approval.as_str(), memory.earlier_approvals), ("c", given(&["b"])));
+        let many: Vec<String> = (0..40).map(|n| format!("{n}")).collect();
+        let mut memory = Memory::default();
+        many.iter().for_each(|hash| note_use(&mut memory, hash, &many));
+        assert_eq!(memory.earlier_approvals.len(), MAX_EARLIER_APPROVALS);
+    }
+
+    #[test]
+    fn an_incomplete_read_says_which_page_and_why() {
+        let why = Failure::new(Side::Okta, Class::Transient, "Unreachable", "Okta is down", "wait");
+        let told = refusal(&Read::Incomplete { page: 7, why }, Sight::Somebody, 1, &Memory::default(), None).unwrap();
+        assert_eq!(told.reason, "ReadIncomplete");
+        assert!(told.message.contains("page 7") && told.message.contains("Okta is down"), "{told}");
+    }
+
     // guard.rs, `plan_hash`: `sort_unstable`.
     #[test]
     fn p05_the_hash_stands_for_the_people_and_the_evidence_in_whatever_order() {

@@ -166,6 +166,41 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_read_back_from_its_labels_and_only_from_a_lock_of_that_name() {
+        let name = lock_name("ns/a", "00u1", "x");
+        for (reason, word) in
+            [(LockReason::Leaver, "leaver"), (LockReason::Suspended, "suspended"), (LockReason::Renamed, "renamed")]
+        {
+            let mark = Mark { owner: "ns/a".into(), org_url: "https://o".into(), okta_id: "00u1".into(), reason };
+            let labels: BTreeMap<String, String> =
+                mark.labels().into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            assert_eq!(labels[names::LOCK_REASON_LABEL], word);
+            assert_eq!(Mark::read(&name, &labels), Some(mark));
+            assert_eq!(Mark::read("of-others", &labels), None);
+            for key in labels.keys() {
+                let empty = BTreeMap::from_iter(labels.clone().into_iter().chain([(key.clone(), String::new())]));
+                assert_eq!(Mark::read(&name, &empty), None, "{key} is empty");
+            }
+        }
+        assert_eq!(LockReason::from_label("of a later version"), LockReason::Leaver, "the strictest");
+    }
+
+    #[test]
+    fn a_lock_is_in_force_until_the_moment_at_which_it_ends() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let lock = |expires| Lock {
+            name: "l".into(),
+            user: "x".into(),
+            message: String::new(),
+            expires,
+            created: None,
+            ours: None,
+        };
+        assert!(lock(None).in_force(at(9)) && lock(Some(at(10))).in_force(at(9)));
+        assert!(!lock(Some(at(10))).in_force(at(10)) && !lock(Some(at(10))).in_force(at(11)));
+    }
+
+    #[test]
     fn lock_names_tell_resources_people_and_names_apart() {
         let base = lock_name("ns/a", "00u1", "x");
         assert_eq!(base, lock_name("ns/a", "00u1", "x"));

@@ -117,3 +117,140 @@ impl Ownership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        test_values::{ORG, OWNER, policy_with},
+        user::ConnectorRef,
+    };
+
+    fn facts(origin_mode: OriginMode) -> ClusterFacts {
+        ClusterFacts {
+            name: "test".into(),
+            version: "17.0.0".into(),
+            origin_mode,
+            own_name: "operator".into(),
+            route: "Proxy".into(),
+            identity_expires: None,
+            notices: vec![],
+        }
+    }
+
+    fn user(name: &str, labels: &[(&str, &str)], created_by: Option<(&str, &str)>) -> User {
+        User {
+            name: name.into(),
+            labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            created_by: created_by.map(|(kind, id)| ConnectorRef {
+                kind: kind.into(),
+                id: id.into(),
+                identity: name.into(),
+            }),
+            ..User::default()
+        }
+    }
+
+    fn ours() -> Ownership {
+        Ownership::Ours { okta_id: "00u1".into() }
+    }
+
+    fn connector(id: &str, same: bool) -> Ownership {
+        Ownership::Connector { id: id.into(), same }
+    }
+
+    // ownership.rs, `of`: each of its conditions.
+    #[test]
+    fn p06_whose_a_user_is_follows_from_name_labels_and_maker() {
+        use OriginMode::{Bot, Okta};
+        const ORIGIN: &str = label::ORIGIN;
+        let origin = |word: &str| Ownership::Origin(word.into());
+        let other = |owner: &str| Ownership::OtherResource(owner.into());
+        let mark = |owner, org, id| {
+            vec![(names::OWNER_LABEL, owner), (names::OKTA_ORG_LABEL, org), (names::OKTA_USER_ID_LABEL, id)]
+        };
+        let with = |mut labels: Vec<(&'static str, &'static str)>, more| {
+            labels.push(more);
+            labels
+        };
+        let table = [
+            ("operator", mark(OWNER, ORG, "00u1"), None, Bot, Ownership::System),
+            ("bot-x", vec![(label::BOT, "x")], None, Bot, Ownership::System),
+            ("@system", vec![], None, Bot, Ownership::System),
+            ("s", vec![(label::RESOURCE_TYPE, "system")], None, Bot, Ownership::System),
+            ("s", vec![(label::RESOURCE_TYPE, "preset")], None, Bot, Ownership::Local),
+            ("ada", vec![], None, Bot, Ownership::Local),
+            ("ada", vec![(ORIGIN, "dynamic")], None, Bot, Ownership::Local),
+            ("ada", vec![(ORIGIN, "okta")], None, Bot, origin("okta")),
+            ("ada", vec![(ORIGIN, "scim")], None, Bot, origin("scim")),
+            ("ada", vec![(ORIGIN, "kubernetes")], None, Bot, origin("kubernetes")),
+            ("ada", vec![(ORIGIN, "config-file")], Some(("saml", "okta")), Bot, origin("config-file")),
+            ("ada", mark(OWNER, ORG, "00u1"), None, Bot, ours()),
+            ("ada", mark(OWNER, "https://other.okta.com", "00u1"), None, Bot, other(OWNER)),
+            ("ada", mark(OWNER, ORG, ""), None, Bot, other(OWNER)),
+            ("ada", mark("ns/other", ORG, "00u1"), None, Bot, other("ns/other")),
+            ("ada", mark("", ORG, "00u1"), None, Bot, Ownership::Local),
+            ("ada", with(mark(OWNER, ORG, "00u1"), (ORIGIN, "okta")), None, Okta, ours()),
+            ("ada", with(mark(OWNER, ORG, "00u1"), (ORIGIN, "okta")), None, Bot, origin("okta")),
+            ("ada", with(mark(OWNER, ORG, "00u1"), (ORIGIN, "scim")), None, Okta, origin("scim")),
+            ("ada", vec![(ORIGIN, "okta")], Some(("saml", "okta")), Okta, origin("okta")),
+            ("ada", vec![], Some(("saml", "okta")), Bot, connector("okta", true)),
+            ("ada", vec![], Some(("saml", "other")), Bot, connector("other", false)),
+            ("ada", vec![], Some(("oidc", "okta")), Bot, connector("okta", false)),
+        ];
+        let policy = policy_with(|_| {});
+        for (name, labels, created_by, mode, whose) in table {
+            assert_eq!(
+                of(&user(name, &labels, created_by), &policy, &facts(mode)),
+                whose,
+                "{name} {labels:?} {mode:?}"
+            );
+        }
+    }
+
+    // ownership.rs, `adoptable`: each of its conditions.
+    #[test]
+    fn p06_adopt_says_who_may_be_taken_over_and_nothing_takes_over_a_bot_or_a_neighbours_user() {
+        use OriginMode::{Bot, Okta};
+        let modes = [Adopt::Never, Adopt::SSO, Adopt::Listed, Adopt::All];
+        let all_but_never = [false, true, true, true];
+        let origin = |word: &str| Ownership::Origin(word.into());
+        // Of one who is named in adoptNames, and of one who is not, for each of the four words.
+        let table = [
+            (connector("okta", true), Bot, all_but_never, all_but_never),
+            (connector("other", false), Bot, [false, false, true, true], [false, false, false, true]),
+            (Ownership::Local, Bot, [false, false, true, true], [false, false, false, true]),
+            (origin("okta"), Okta, [false, false, true, true], [false, false, false, true]),
+            (origin("okta"), Bot, [false; 4], [false; 4]),
+            (origin("scim"), Okta, [false; 4], [false; 4]),
+            (ours(), Okta, [false; 4], [false; 4]),
+            (Ownership::OtherResource("ns/other".into()), Okta, [false; 4], [false; 4]),
+            (Ownership::System, Okta, [false; 4], [false; 4]),
+        ];
+        for (whose, mode, named, unnamed) in table {
+            for (adopt, (named, unnamed)) in modes.into_iter().zip(named.into_iter().zip(unnamed)) {
+                let policy = policy_with(|spec| {
+                    spec.users.adopt = adopt;
+                    spec.users.adopt_names = vec!["ada".into()];
+                });
+                assert_eq!(whose.adoptable("ada", &policy, mode), named, "ada, {adopt:?}, {whose:?} {mode:?}");
+                assert_eq!(whose.adoptable("bob", &policy, mode), unnamed, "bob, {adopt:?}, {whose:?} {mode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told_with_what_to_do() {
+        for (whose, what, remedy) in [
+            (ours(), "00u1", "users.handover"),
+            (Ownership::OtherResource("ns/other".into()), "ns/other", "one of the two scopes"),
+            (Ownership::System, "bot", "scope.exclude"),
+            (Ownership::Origin("scim".into()), "origin scim", "scope.exclude"),
+            (connector("other", false), "\"other\"", "users.adoptNames"),
+            (Ownership::Local, "local user", "users.adoptNames"),
+        ] {
+            let told = whose.conflict();
+            assert!(told.0.contains(what) && told.1.contains(remedy), "{told:?}");
+        }
+    }
+}
