@@ -189,9 +189,10 @@ impl Ledger {
         self.state().refused = refused;
     }
 
-    /// The account was made, or taken over.
+    /// The account was made.
     pub(crate) fn made(&self, okta_id: &str, name: &str) {
         let mut state = self.state();
+        state.owned += 1;
         if state.roster.name(okta_id) != Some(name) {
             let before = state.roster.name(okta_id).map(str::to_owned);
             let roster = Arc::make_mut(&mut state.roster);

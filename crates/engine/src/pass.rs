@@ -243,7 +243,8 @@ impl Pass<'_> {
     }
 
     pub(crate) fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
-        report.counts = plan.counts;
+        // Who could not be asked about, in a partial pass, has been counted already.
+        report.counts = UserCounts { failed: report.counts.failed, ..plan.counts };
         report.overlaps = std::mem::take(&mut plan.overlaps);
         for obstacle in &plan.obstacles {
             let (class, why) = (obstacle.class.as_str(), &obstacle.message);

@@ -273,7 +273,7 @@ async fn a_restart_locks_leavers_as_soon_as_users_were_listed() {
     assert_eq!(world.pass().await.outcome, Outcome::Succeeded);
 }
 
-// partial.rs, `stands`: who could not be asked about is owed, and what a full pass planned for them stands.
+// partial.rs, `look`: `former`.
 #[tokio::test]
 async fn a_login_that_rewrote_a_user_hides_no_leaver() {
     let mut world = World::imported(6).await;
@@ -334,6 +334,42 @@ async fn a_leaver_is_locked_while_an_import_runs_and_is_not_made_again_by_it() {
     let before = world.writes().len();
     let again = world.pass().await;
     assert_eq!((again.outcome, world.writes().len()), (Outcome::Succeeded, before), "{:?}", again.changes);
+}
+
+// partial.rs, `stands`: who could not be asked about is owed; ledger.rs, `give_back`: what a full pass planned for them stands.
+#[tokio::test]
+async fn who_could_not_be_asked_about_is_owed_and_the_full_pass_beside_it_goes_on_with_them() {
+    let mut world = World::with_people(100);
+    world.slow = 20;
+    world.okta().silent.extend([id(98), id(99)]);
+    let ceiling = Ceiling::new(&world.ceiling).unwrap();
+    let policy = Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+    let full = world.fast(&policy, "full").run(&world, &world);
+    let fast = async {
+        while world.teleport().users.len() < 30 {
+            tokio::task::yield_now().await;
+        }
+        world.fast(&policy, "partial").partial(&world, &world, &ids(&[97, 98, 99])).await
+    };
+    let (report, partial) = futures::join!(full, fast);
+    assert_eq!((partial.owed, partial.report.counts.failed), (ids(&[98, 99]), 2));
+    assert_eq!(partial.report.outcome, Outcome::Partial);
+    assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.problems);
+    assert_eq!(world.teleport().users.len(), 100, "those two by the full pass, the third by the partial one");
+}
+
+// ledger.rs, `owned`: the percentage is one of the users that are ours; `gone`: who left has no account any more.
+#[tokio::test]
+async fn p05_the_fast_path_knows_how_many_users_a_percentage_is_of() {
+    let mut world = World::imported(100).await;
+    assert!(world.ledger.knows_names());
+    let leavers: Vec<usize> = (0..10).collect();
+    leavers.iter().for_each(|n| world.deactivate(&id(*n)));
+    assert_eq!(writes(&mut world, &leavers).await.len(), 20, "ten in a hundred");
+    assert_eq!(world.ledger.roster().accounts(&id(0)).count(), 0);
+    assert_eq!(world.ledger.roster().accounts(&id(10)).collect::<Vec<_>>(), [name(10)]);
+    world.deactivate(&id(10));
+    assert!(world.partial(&ids(&[10])).await.full_pass.unwrap().contains("of 90 users"));
 }
 
 // ledger.rs, `rule`: one step for both.

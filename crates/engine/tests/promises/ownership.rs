@@ -60,6 +60,7 @@ async fn p06_a_lock_of_somebody_else_is_neither_lifted_nor_fought_over() {
     }
     let report = world.pass().await;
     assert_eq!(world.writes(), Vec::<String>::new());
+    assert_eq!((report.counts.conflicts, report.counts.in_scope, report.counts.synced), (1, 3, 2));
     assert!(
         report.problems.iter().any(|p| p.user == name(0) && p.remedy.contains("scim-lock")),
         "{:?}",

@@ -12,10 +12,10 @@ use crate::world::{World, id, name};
 // people.rs, `People::read`: taking the read for complete without a last page.
 #[tokio::test]
 async fn p01_a_read_that_does_not_reach_the_last_page_adds_and_updates_at_most() {
-    for break_it in [
-        (|w: &World| w.okta().fail_on_page = Some(3)) as fn(&World),
-        |w: &World| w.okta().cut_after_page = Some(2),
-        |w: &World| w.okta().fail_on_page = Some(1),
+    for (ended, break_it) in [
+        (3, (|w: &World| w.okta().fail_on_page = Some(3)) as fn(&World)),
+        (3, |w: &World| w.okta().cut_after_page = Some(2)),
+        (1, |w: &World| w.okta().fail_on_page = Some(1)),
     ] {
         let mut world = World::imported(9).await;
         world.deactivate(&id(0));
@@ -24,7 +24,7 @@ async fn p01_a_read_that_does_not_reach_the_last_page_adds_and_updates_at_most()
         world.hire(&id(90), "newcomer");
         break_it(&world);
         let report = world.pass().await;
-        assert!(matches!(report.read, Read::Incomplete { .. }), "{:?}", report.read);
+        assert!(matches!(report.read, Read::Incomplete { page, .. } if page == ended), "{:?}", report.read);
         assert_eq!(report.outcome, Outcome::Partial);
         assert_eq!(report.failure.as_ref().map(|f| f.reason), Some("ReadIncomplete"));
         assert!(
@@ -45,10 +45,12 @@ async fn p01_a_read_that_does_not_reach_the_last_page_adds_and_updates_at_most()
 #[tokio::test]
 async fn p02_an_empty_scope_that_had_people_removes_nobody() {
     let mut world = World::imported(4).await;
+    assert_eq!(world.memory.people, 4);
     world.okta().assigned.clear();
     let report = world.pass().await;
     assert_eq!(report.failure.map(|f| f.reason), Some("EmptySource"));
     assert_eq!(world.writes(), Vec::<String>::new());
+    assert_eq!(report.counts.in_scope, 0);
     // Also after a restart that has forgotten the count, because users of ours are still there.
     world.memory.people = 0;
     assert_eq!(world.pass().await.failure.map(|f| f.reason), Some("EmptySource"));
@@ -134,4 +136,16 @@ async fn p03_an_unknown_state_of_somebody_who_is_not_listed_removes_nobody() {
     assert_eq!((report.outcome, report.counts.skipped), (Outcome::Succeeded, 1));
     assert!(report.problems[0].message.contains("ARCHIVED"), "{:?}", report.problems);
     assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+// confirm.rs, `verdict`: `Belongs`.
+#[tokio::test]
+async fn p03_who_is_missing_from_the_list_and_suspended_or_renamed_in_truth_is_no_leaver() {
+    let mut world = World::imported(6).await;
+    world.okta().hidden.extend([id(0), id(1)]);
+    world.set_status(&id(0), PersonStatus::Suspended);
+    world.rename(&id(1), "ann");
+    let report = world.pass().await;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    assert_eq!((report.problem_count, report.outcome), (2, Outcome::Succeeded), "{:?}", report.problems);
 }

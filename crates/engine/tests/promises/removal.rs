@@ -1,7 +1,7 @@
 //! How somebody goes: the lock first, long enough, then the account (P4, P10, P15).
 
 use api::spec::RemovalAction;
-use engine::report::Outcome;
+use engine::{lock::LockReason, person::PersonStatus, report::Outcome};
 use jiff::SignedDuration;
 
 use crate::world::{OWNER, World, id, local_user, name};
@@ -87,4 +87,48 @@ async fn with_lock_only_the_account_stays_and_the_lock_never_ends() {
     world.reactivate(&id(0));
     world.pass().await;
     assert_eq!(world.writes(), ["lock user00", "unlock user00"]);
+}
+
+// plan.rs, `account`: a lock because of a suspension is none of a leaver.
+#[tokio::test]
+async fn with_lock_only_who_was_suspended_and_leaves_is_locked_as_a_leaver() {
+    let mut world = World::imported(3).await;
+    world.spec.removal.action = RemovalAction::LockOnly;
+    world.set_status(&id(0), PersonStatus::Suspended);
+    world.pass().await;
+    world.deactivate(&id(0));
+    world.pass().await;
+    assert_eq!(world.writes(), ["lock user00", "lock user00"]);
+    let reason = world.teleport().locks.values().next().and_then(|lock| lock.ours.clone()).map(|mark| mark.reason);
+    assert_eq!(reason, Some(LockReason::Leaver));
+    world.pass().await;
+    assert_eq!(world.writes().len(), 2, "once is enough");
+}
+
+// plan.rs, `account`: `begun` with a lock that ends.
+#[tokio::test]
+async fn a_lock_without_end_gets_one_when_the_account_is_to_go_after_all() {
+    let mut world = World::imported(3).await;
+    world.spec.removal.action = RemovalAction::LockOnly;
+    world.deactivate(&id(0));
+    world.pass().await;
+    world.spec.removal.action = RemovalAction::Delete;
+    world.pass().await;
+    assert_eq!(world.writes(), ["lock user00", "lock user00", "delete user00"]);
+    assert!(world.teleport().locks.values().all(|lock| lock.expires.is_some()), "the name is free one day");
+}
+
+// plan.rs, `lasts`.
+#[tokio::test]
+async fn p10_a_lock_that_has_become_too_short_is_made_anew_before_the_account_goes() {
+    let mut world = World::imported(3).await;
+    world.deactivate(&id(0));
+    world.teleport().dies_after = Some(1);
+    world.pass().await;
+    world.teleport().dies_after = None;
+    world.teleport().roles[1].max_session_ttl = Some(SignedDuration::from_hours(100));
+    world.pass().await;
+    assert_eq!(world.writes(), ["lock user00", "lock user00", "delete user00"]);
+    let expires = world.teleport().locks.values().next().and_then(|lock| lock.expires).unwrap();
+    assert_eq!(expires.duration_since(world.now), SignedDuration::from_hours(101));
 }

@@ -3,6 +3,7 @@
 use api::spec::{Returning, Suspended};
 use engine::{person::PersonStatus, report::Outcome};
 use jiff::SignedDuration;
+use serde_json::json;
 
 use crate::world::{World, id, name};
 
@@ -97,4 +98,28 @@ async fn a_suspended_person_who_is_deactivated_becomes_a_leaver() {
     let report = world.pass().await;
     assert_eq!((report.counts.removed, world.teleport().locks.len()), (1, 1));
     assert!(world.teleport().locks.values().all(|lock| lock.expires.is_some()), "the lock runs out now");
+}
+
+// plan.rs, `member`: somebody suspended, by each word of `users.suspended`.
+#[tokio::test]
+async fn somebody_suspended_is_kept_in_step_where_the_account_stays_and_is_made_nowhere() {
+    for (setting, writes) in [
+        (Suspended::Lock, vec!["lock user00", "update user00"]),
+        (Suspended::Ignore, vec!["create newcomer", "update user00"]),
+        (Suspended::Remove, vec!["delete user00", "lock user00"]),
+    ] {
+        let mut world = World::imported(3).await;
+        world.spec.users.suspended = setting;
+        world.set_profile(&id(0), "title", json!("Boss"));
+        world.hire(&id(50), "newcomer");
+        for who in [id(0), id(50)] {
+            world.set_status(&who, PersonStatus::Suspended);
+        }
+        let report = world.pass().await;
+        let mut done = world.writes();
+        done.sort();
+        assert_eq!(done, writes, "{setting:?}");
+        let suspended = if setting == Suspended::Ignore { 0 } else { 2 };
+        assert_eq!((report.counts.in_scope, report.counts.suspended), (4, suspended), "{setting:?}");
+    }
 }

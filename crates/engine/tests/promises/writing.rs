@@ -34,6 +34,7 @@ async fn p09_nothing_changed_nothing_written() {
     let report = world.pass().await;
     assert_eq!(world.writes(), Vec::<String>::new());
     assert_eq!((report.outcome, report.writes, report.changes.len()), (Outcome::Succeeded, 0, 0));
+    assert_eq!((report.counts.in_scope, report.counts.synced), (29, 29));
     let again = world.pass().await;
     assert_eq!((report.counts, report.memory), (again.counts, again.memory));
 }

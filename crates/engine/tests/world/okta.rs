@@ -31,6 +31,8 @@ pub struct Okta {
     pub repeat_page: Option<usize>,
     /// Assigned people whom the list leaves out.
     pub hidden: BTreeSet<String>,
+    /// People about whom no answer can be had by id.
+    pub silent: BTreeSet<String>,
     /// Id of the organisation.
     pub org_id: String,
     /// Status and sign-on mode of the app.
@@ -94,6 +96,9 @@ impl Directory for World {
     async fn person(&self, source: &PeopleSource, id: &str) -> Result<Standing, Failure> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let okta = self.okta();
+        if okta.silent.contains(id) {
+            return Err(down(Side::Okta));
+        }
         let Some(person) = okta.people.get(id) else { return Ok(Standing::Gone) };
         let there = match source {
             PeopleSource::App(_) => okta.assigned.contains(id),
