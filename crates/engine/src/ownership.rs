@@ -135,6 +135,7 @@ mod tests {
             route: "Proxy".into(),
             identity_expires: None,
             notices: vec![],
+            expiring: None,
         }
     }
 
