@@ -36,6 +36,7 @@ fn provision_token(cluster: &Cluster) -> Value {
     })
 }
 
+// deployment.yaml of the chart: `teleport-join-token`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p16_the_production_example_joins_writes_users_and_keeps_no_secret_for_teleport() {
     let cluster = Cluster::start(6).await;

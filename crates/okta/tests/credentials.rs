@@ -47,6 +47,7 @@ async fn keys_of_both_kinds_get_a_token() {
     }
 }
 
+// token.rs, `request`: the scopes that are asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn p18_a_write_scope_that_was_granted_is_in_no_token_of_ours_and_one_that_comes_unasked_is_told() {
     let sim = org(Options::with_people(2, 7)).await;

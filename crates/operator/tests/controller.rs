@@ -340,6 +340,7 @@ async fn a_status_is_never_given_to_a_resource_made_anew() {
     );
 }
 
+// store.rs, `apply_status`: the version that was read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p08_a_status_is_not_written_over_one_that_its_writer_has_not_seen() {
     let world = world("overtaken").await;

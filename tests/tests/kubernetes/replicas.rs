@@ -171,6 +171,7 @@ async fn p08_a_leader_that_was_paused_within_a_partial_pass_does_not_go_on_with_
     assert_eq!(gone.who, SECOND, "{gone:?}");
 }
 
+// leader.rs, `holds`; apply.rs, `permitted`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_is_cut_off_has_stopped_writing_before_another_may_begin() {
     let import = Import::prepare("partition").await;

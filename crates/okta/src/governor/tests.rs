@@ -74,7 +74,7 @@ async fn p14_the_share_of_a_bucket_is_never_exceeded() {
     assert_eq!((view[0].calls, view[0].waits, view[0].refusals), (65, 3, 0));
 }
 
-// governor.rs, `admit`: one `Bookkeeping` for all.
+// bucket.rs, `leaves`: a fifth.
 #[tokio::test(start_paused = true)]
 async fn p14_pages_leave_a_fifth_of_the_share_so_that_a_leaver_does_not_wait_for_a_long_list() {
     let governor = Governor::new();
@@ -96,6 +96,7 @@ async fn p14_pages_leave_a_fifth_of_the_share_so_that_a_leaver_does_not_wait_for
     assert_eq!(call(Turn::Page).await, (61, 1), "the next page comes with the next window");
 }
 
+// governor.rs, `admit`: one `Bookkeeping` for all.
 #[tokio::test(start_paused = true)]
 async fn p14_resources_on_one_organisation_share_one_share() {
     let governor = Governor::new();
