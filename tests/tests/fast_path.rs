@@ -131,6 +131,7 @@ async fn p09_a_quiet_log_costs_no_write_to_kubernetes_and_one_call_a_poll() {
     assert_eq!(house.teleport.writes().len(), writes);
 }
 
+// shown.rs, `joins`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p09_one_more_resource_on_a_log_that_is_read_writes_its_first_status_and_no_other() {
     let (house, _) = settled(2, |_| {}).await;

@@ -59,7 +59,7 @@ fn named(path: &Path) -> Vec<Named> {
 /// The files that a piece of a comment outside backticks names.
 fn file_names(piece: &str) -> impl Iterator<Item = &str> {
     let bare = piece.split([' ', '(', '/']).map(|word| word.trim_end_matches([',', '.', ':', ';', ')']));
-    bare.filter(|word| word.ends_with(".rs") || word.ends_with(".yaml"))
+    bare.filter(|word| Path::new(word).extension().is_some_and(|ending| ending == "rs" || ending == "yaml"))
 }
 
 /// What is wrong with a comment: it has to name a file, and words (in backticks) that stand in a file of that name.

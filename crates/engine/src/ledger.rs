@@ -382,3 +382,30 @@ impl State {
 fn fresh(removals: &[Removal]) -> usize {
     removals.iter().filter(|removal| !removal.begun).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // ledger.rs, `make_up`, `remember_more`.
+    #[test]
+    fn p05_locks_that_nobody_counted_are_counted_once_and_others_not_again() {
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        let counted = |known: &[(i64, i64)], locks: &[i64]| {
+            let ledger = Ledger::default();
+            let tally = |(minute, count): &(i64, i64)| RemovalTally { minute: *minute, count: *count };
+            ledger.begin(&known.iter().map(tally).collect::<Vec<_>>());
+            for _ in 0..2 {
+                ledger.make_up(locks.iter().map(|minute| at(*minute)), at(100));
+            }
+            ledger.removals().iter().map(|tally| (tally.minute, tally.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(counted(&[], &[]), []);
+        assert_eq!(counted(&[], &[98, 99, 99]), [(99, 3)]);
+        assert_eq!(counted(&[(99, 1)], &[99, 99, 99]), [(99, 3)]);
+        assert_eq!(counted(&[(98, 1)], &[98, 99, 99]), [(98, 1), (99, 2)]);
+        assert_eq!(counted(&[(98, 3)], &[98, 99, 99]), [(98, 3)], "they stand under another minute");
+        assert_eq!(counted(&[(98, 5)], &[99]), [(98, 5)], "some of them have come back");
+        assert_eq!(counted(&[], &[40, 101]), [(100, 1)], "an hour ago; and a clock that is ahead");
+    }
+}

@@ -318,3 +318,88 @@ fn person_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use api::names;
+
+    use super::*;
+    use crate::{
+        cluster::OriginMode,
+        lock::Mark,
+        test_values::{ORG, OWNER, facts, policy_with},
+    };
+
+    fn local(name: &str) -> User {
+        User { name: name.into(), ..User::default() }
+    }
+
+    fn of(okta_id: &str, name: &str) -> User {
+        let labels = [(names::OWNER_LABEL, OWNER), (names::OKTA_ORG_LABEL, ORG), (names::OKTA_USER_ID_LABEL, okta_id)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        User { labels: labels.into(), ..local(name) }
+    }
+
+    fn observed(users: &[User]) -> Observed {
+        let (policy, facts) = (policy_with(|_| {}), facts(OriginMode::Bot));
+        let mut observed = Observed::default();
+        users.iter().for_each(|user| observed.note(user, &facts, &policy, &HashMap::new()));
+        observed
+    }
+
+    #[test]
+    fn users_of_several_owners_keep_each_their_own() {
+        let others = observed(&[local("a"), local("@b"), of("00u1", "c"), local("d"), local("operator")]);
+        let whose = |name: &str| others.user(name).map(|row| row.ownership);
+        assert_eq!((whose("a"), whose("d")), (Some(Ownership::Local), Some(Ownership::Local)));
+        assert_eq!((whose("@b"), whose("operator")), (Some(Ownership::System), Some(Ownership::System)));
+        assert_eq!(whose("c"), Some(Ownership::Ours { okta_id: "00u1".into() }));
+        assert_eq!((whose("e"), others.known(), others.owned()), (None, 5, 1));
+    }
+
+    #[test]
+    fn of_a_user_who_is_shown_twice_the_last_word_counts() {
+        let accounts = |observed: &Observed, id: &str| observed.accounts(id).map(str::to_owned).collect::<Vec<_>>();
+        let moved = observed(&[of("00u1", "a"), of("00u2", "a")]);
+        assert_eq!((accounts(&moved, "00u1").len(), accounts(&moved, "00u2"), moved.known()), (0, vec!["a".into()], 1));
+        let two = observed(&[of("00u1", "a"), of("00u1", "b"), of("00u1", "c"), local("a")]);
+        assert_eq!((accounts(&two, "00u1"), two.known(), two.owned()), (vec!["b".into(), "c".into()], 3, 2));
+        let last = observed(&[of("00u1", "a"), of("00u1", "b"), local("b")]);
+        assert_eq!(accounts(&last, "00u1"), ["a"]);
+    }
+
+    #[test]
+    fn a_lock_is_this_resources_by_owner_and_organisation_and_counts_while_it_is_in_force() {
+        let at = |second| jiff::Timestamp::from_second(second).unwrap();
+        let lock = |user: &str, owner: &str, org: &str, expires| Lock {
+            name: format!("{owner} {org} {user}"),
+            user: user.into(),
+            message: String::new(),
+            expires,
+            created: Some(at(1)),
+            ours: Some(Mark {
+                owner: owner.into(),
+                org_url: org.into(),
+                okta_id: "00u1".into(),
+                reason: LockReason::Leaver,
+            }),
+        };
+        let mut observed = observed(&[]);
+        for lock in [
+            lock("ours", OWNER, ORG, Some(at(11))),
+            lock("over", OWNER, ORG, Some(at(10))),
+            lock("", OWNER, ORG, None),
+            lock("neighbours", "ns/other", ORG, None),
+            lock("elsewhere", OWNER, "https://other.okta.com", None),
+        ] {
+            observed.note_lock(lock, &policy_with(|_| {}), at(10));
+        }
+        assert_eq!((observed.lock_count(), observed.locks("ours").len()), (1, 1));
+        assert_eq!((observed.locks("over").len(), observed.locked_by_others("over")), (0, None));
+        assert_eq!(observed.locked_by_others(""), None, "it targets no user");
+        for user in ["neighbours", "elsewhere"] {
+            assert!(observed.locked_by_others(user).is_some() && observed.locks(user).is_empty(), "{user}");
+        }
+        assert_eq!(observed.removal_locks().collect::<Vec<_>>(), [at(1)]);
+    }
+}

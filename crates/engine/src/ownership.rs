@@ -122,22 +122,9 @@ impl Ownership {
 mod tests {
     use super::*;
     use crate::{
-        test_values::{ORG, OWNER, policy_with},
+        test_values::{ORG, OWNER, facts, policy_with},
         user::ConnectorRef,
     };
-
-    fn facts(origin_mode: OriginMode) -> ClusterFacts {
-        ClusterFacts {
-            name: "test".into(),
-            version: "17.0.0".into(),
-            origin_mode,
-            own_name: "operator".into(),
-            route: "Proxy".into(),
-            identity_expires: None,
-            notices: vec![],
-            expiring: None,
-        }
-    }
 
     fn user(name: &str, labels: &[(&str, &str)], created_by: Option<(&str, &str)>) -> User {
         User {

@@ -4,6 +4,7 @@ use api::OktaUserSyncSpec;
 use serde_json::{Map, json};
 
 use crate::{
+    cluster::{ClusterFacts, OriginMode},
     person::{AssignmentStatus, Person, PersonStatus},
     policy::Policy,
     role::Ceiling,
@@ -42,4 +43,18 @@ pub fn policy_with(change: impl FnOnce(&mut OktaUserSyncSpec)) -> Policy {
     change(&mut spec);
     Policy::new(OWNER, &spec, &Ceiling::new(&["okta-requester".into(), "dev*".into()]).expect("ceiling"), vec![])
         .expect("policy")
+}
+
+/// What is known of a cluster on which the operator is called `operator`.
+pub fn facts(origin_mode: OriginMode) -> ClusterFacts {
+    ClusterFacts {
+        name: "test".into(),
+        version: "17.0.0".into(),
+        origin_mode,
+        own_name: "operator".into(),
+        route: "Proxy".into(),
+        identity_expires: None,
+        notices: vec![],
+        expiring: None,
+    }
 }

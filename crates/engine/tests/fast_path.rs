@@ -248,6 +248,12 @@ async fn names_of_others_are_respected() {
     world.rename(&id(2), "user01");
     let partial = world.partial(&ids(&[2])).await;
     assert_eq!(partial.report.counts.waiting, 1, "P11: certificates of the first may live");
+    let mut world = World::imported(6).await;
+    world.rename(&id(1), "one");
+    world.rename(&id(2), "user01");
+    let partial = world.partial(&ids(&[1, 2])).await;
+    assert_eq!((partial.report.counts.waiting, partial.report.counts.conflicts), (1, 0));
+    assert_eq!(world.writes(), ["create one", "lock user01", "delete user01"]);
 }
 
 // partial.rs, `locks_only`; ledger.rs, `listed`.

@@ -169,6 +169,7 @@ mod tests {
         assert!(shown.due(after(122)));
     }
 
+    // shown.rs, `joins`.
     #[test]
     fn p09_who_joins_a_log_that_is_read_already_has_nothing_to_add_to_the_record_of_its_first_pass() {
         let start = Instant::now();
