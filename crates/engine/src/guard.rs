@@ -346,7 +346,9 @@ mod tests {
         assert_eq!((memory.used_approval.as_str(), memory.earlier_approvals), ("c", given(&["b"])));
         let many: Vec<String> = (0..40).map(|n| format!("{n}")).collect();
         let mut memory = Memory::default();
-        many.iter().for_each(|hash| note_use(&mut memory, hash, &many));
+        for hash in &many {
+            note_use(&mut memory, hash, &many);
+        }
         assert_eq!(memory.earlier_approvals.len(), MAX_EARLIER_APPROVALS);
     }
 

@@ -178,7 +178,8 @@ mod tests {
             assert_eq!(Mark::read(&name, &labels), Some(mark));
             assert_eq!(Mark::read("of-others", &labels), None);
             for key in labels.keys() {
-                let empty = BTreeMap::from_iter(labels.clone().into_iter().chain([(key.clone(), String::new())]));
+                let mut empty = labels.clone();
+                empty.insert(key.clone(), String::new());
                 assert_eq!(Mark::read(&name, &empty), None, "{key} is empty");
             }
         }

@@ -343,7 +343,9 @@ mod tests {
     fn observed(users: &[User]) -> Observed {
         let (policy, facts) = (policy_with(|_| {}), facts(OriginMode::Bot));
         let mut observed = Observed::default();
-        users.iter().for_each(|user| observed.note(user, &facts, &policy, &HashMap::new()));
+        for user in users {
+            observed.note(user, &facts, &policy, &HashMap::new());
+        }
         observed
     }
 
