@@ -370,7 +370,9 @@ async fn p05_the_fast_path_knows_how_many_users_a_percentage_is_of() {
     let mut world = World::imported(100).await;
     assert!(world.ledger.knows_names());
     let leavers: Vec<usize> = (0..10).collect();
-    leavers.iter().for_each(|n| world.deactivate(&id(*n)));
+    for n in &leavers {
+        world.deactivate(&id(*n));
+    }
     assert_eq!(writes(&mut world, &leavers).await.len(), 20, "ten in a hundred");
     assert_eq!(world.ledger.roster().accounts(&id(0)).count(), 0);
     assert_eq!(world.ledger.roster().accounts(&id(10)).collect::<Vec<_>>(), [name(10)]);
