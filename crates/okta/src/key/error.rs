@@ -2,6 +2,17 @@
 
 use super::Algorithm;
 
+/// Longest word of a file that an error shows.
+const LONGEST: usize = 32;
+
+/// A word out of a file with a key, as an error may show it: what is no plain short word may be anything, a part of the key
+/// included, and is not shown.
+pub(super) fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
+    let fits = !text.is_empty() && text.len() <= LONGEST && text.chars().all(plain);
+    if fits { text.to_owned() } else { "(unreadable)".to_owned() }
+}
+
 /// Why a key cannot be used. Never shows any of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {

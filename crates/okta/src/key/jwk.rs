@@ -9,7 +9,7 @@ use der_parser::{ber::BerObject, der::parse_der};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Algorithm, Curve, KeyError, Material, PrivateKey, pem, sha256_base64url};
+use super::{Algorithm, Curve, KeyError, Material, PrivateKey, error::word, pem, sha256_base64url};
 use crate::jws;
 
 /// A public key as JSON, members in the order in which Okta shows them. Holds nothing secret.
@@ -113,11 +113,11 @@ pub(super) fn parse(text: &str) -> Result<PrivateKey, KeyError> {
     let material = match jwk.kty.as_str() {
         "RSA" => rsa(&jwk)?,
         "EC" => ec(&jwk)?,
-        other => return Err(KeyError::Kind(jwk.crv.clone().unwrap_or_else(|| other.to_owned()))),
+        other => return Err(KeyError::Kind(word(jwk.crv.as_deref().unwrap_or(other)))),
     };
     let mut key = PrivateKey::from_material(material)?;
     if let Some(name) = &jwk.alg {
-        key = key.with_algorithm(Algorithm::named(name).ok_or_else(|| KeyError::AlgorithmUnknown(name.clone()))?)?;
+        key = key.with_algorithm(Algorithm::named(name).ok_or_else(|| KeyError::AlgorithmUnknown(word(name)))?)?;
     }
     Ok(match jwk.kid {
         Some(kid) if !kid.is_empty() => key.with_kid(kid),
@@ -188,7 +188,7 @@ fn ec(jwk: &PrivateJwk) -> Result<Material, KeyError> {
     let curve = Curve::ALL
         .into_iter()
         .find(|curve| curve.name() == name)
-        .ok_or_else(|| KeyError::Kind(format!("EC {name}")))?;
+        .ok_or_else(|| KeyError::Kind(format!("EC {}", word(name))))?;
     if jwk.d.is_none() {
         return Err(KeyError::PublicJwk("d"));
     }

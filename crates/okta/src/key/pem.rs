@@ -6,7 +6,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use super::{Curve, KeyError, Material, PrivateKey};
+use super::{Curve, KeyError, Material, PrivateKey, error::word};
 
 /// Standard base64 that does not insist on padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<PrivateKey, KeyError> {
     let keys: Vec<&Section> = sections.iter().filter(|section| section.label.ends_with("PRIVATE KEY")).collect();
     let key = match (keys.as_slice(), sections.first()) {
         ([key], _) => key,
-        ([], Some(other)) => return Err(KeyError::NotPrivate(other.label.to_owned())),
+        ([], Some(other)) => return Err(KeyError::NotPrivate(word(other.label))),
         ([], None) => return Err(KeyError::NoKey),
         (several, _) => return Err(KeyError::Several(several.len())),
     };
@@ -88,7 +88,7 @@ fn read(section: &Section) -> Result<PrivateKey, KeyError> {
             Some(material) => material,
             None => rsa(RsaKeyPair::from_pkcs8(&der), section.label)?,
         },
-        other => return Err(KeyError::Kind(other.trim_end_matches(" PRIVATE KEY").to_owned())),
+        other => return Err(KeyError::Kind(word(other.trim_end_matches(" PRIVATE KEY")))),
     };
     PrivateKey::from_material(material)
 }

@@ -169,3 +169,19 @@ fn a_key_is_read_back_from_its_own_text_with_its_algorithm() {
         assert_eq!(PrivateKey::parse(key.to_text().unwrap().expose_secret().as_bytes()).unwrap(), key);
     }
 }
+
+#[test]
+fn p16_what_a_broken_file_says_of_itself_is_shown_only_if_it_is_a_plain_word() {
+    let secret = "wsb7yKa5\nline of somebody's key";
+    for text in [
+        format!(r#"{{"kty":"EC","crv":"{}"}}"#, secret.escape_default()),
+        format!(r#"{{"kty":"{}"}}"#, "x".repeat(200)),
+        format!("-----BEGIN {secret}-----\nAAAA\n-----END {secret}-----\n"),
+        format!("-----BEGIN {secret} PRIVATE KEY-----\nAAAA\n-----END {secret} PRIVATE KEY-----\n"),
+    ] {
+        let told = PrivateKey::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(!told.contains('\n') && !told.contains("wsb7") && told.len() < 120, "{told}");
+    }
+    let told = PrivateKey::parse(br#"{"kty":"OKP","crv":"Ed25519"}"#).unwrap_err().to_string();
+    assert!(told.contains("Ed25519"), "{told}");
+}
