@@ -268,8 +268,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether somebody else, who had an account, is still shown in the source, and in the groups that narrow it.
+    /// Whether somebody is still shown in the source, and in the groups that narrow it: one of those who were asked about
+    /// anyway, or else somebody who had an account.
     async fn others_are_seen<D: Directory>(&self, directory: &D, ground: &Ground, stands: &Stands) -> bool {
+        if stands.values().any(|stand| matches!(stand, (Standing::Present(_), true))) {
+            return true;
+        }
         let roster = self.ledger.roster();
         let others = roster.iter().map(|(okta_id, _)| okta_id).filter(|okta_id| !stands.contains_key(*okta_id));
         for okta_id in others.take(WITNESSES) {

@@ -15,7 +15,7 @@ use crate::{
     lock::{Lock, LockReason},
     observed::Observed,
     ownership::Ownership,
-    people::{Cause, Judgement, People},
+    people::{Cause, Entry, Judgement, People},
     policy::Policy,
     report::Read,
     roster::Roster,
@@ -304,7 +304,6 @@ impl Situation<'_> {
 
     /// The locks of ours on an account that stays: one without end while its person is suspended, none of theirs else.
     fn locks(&self, okta_id: &str, name: &str, suspended: bool, plan: &mut Plan) {
-        let theirs_now = self.people.get(okta_id).is_some_and(|entry| entry.name == name);
         let own = self.observed.locks(name).iter().filter(|lock| is_of(lock, okta_id));
         if suspended {
             if !own.clone().any(|lock| lock.expires.is_none()) {
@@ -312,8 +311,9 @@ impl Situation<'_> {
             }
             return;
         }
+        let theirs_now = || self.people.get(okta_id).is_some_and(|entry| entry.name == name);
         // A lock on a name that the person goes under no more stays, unless only a suspension made it.
-        for lock in own.filter(|lock| theirs_now || is_for_suspension(lock)) {
+        for lock in own.filter(|lock| is_for_suspension(lock) || theirs_now()) {
             if self.returns_at_once(lock) || self.has_outlasted(lock) {
                 plan.lifts.push(Lift { lock: lock.name.clone(), okta_id: okta_id.to_owned(), name: name.to_owned() });
             } else {
@@ -353,8 +353,9 @@ impl Situation<'_> {
         if self.policy.exclude.is_match(name) {
             return;
         }
-        let Some((cause, after_creation)) = self.cause(okta_id, name, plan) else {
-            return match self.people.get(okta_id).map(|entry| entry.judgement) {
+        let entry = self.people.get(okta_id);
+        let Some((cause, after_creation)) = self.cause(okta_id, name, entry.as_ref(), plan) else {
+            return match entry.map(|entry| entry.judgement) {
                 Some(Judgement::Member { suspended } | Judgement::Keep { suspended: suspended @ true, .. }) => {
                     self.locks(okta_id, name, suspended, plan);
                 }
@@ -388,15 +389,15 @@ impl Situation<'_> {
     }
 
     /// Why that account of that person has to go, and whether only after a new one has been made.
-    fn cause(&self, okta_id: &str, name: &str, plan: &mut Plan) -> Option<(Cause, bool)> {
+    fn cause(&self, okta_id: &str, name: &str, entry: Option<&Entry<'_>>, plan: &mut Plan) -> Option<(Cause, bool)> {
         // P1: nobody goes for not being in a list that was not read to its end.
         let complete = self.people.read == Read::Complete;
-        let Some(entry) = self.people.get(okta_id) else { return complete.then_some((Cause::Absent, false)) };
-        match entry.judgement {
+        let Some(entry) = entry else { return complete.then_some((Cause::Absent, false)) };
+        match &entry.judgement {
             Judgement::Keep { .. } | Judgement::Excluded => None,
-            Judgement::Leaver(cause) => complete.then_some((cause, false)),
+            Judgement::Leaver(cause) => complete.then(|| (cause.clone(), false)),
             Judgement::Member { suspended } => {
-                if suspended && self.policy.suspended == Suspended::Remove {
+                if *suspended && self.policy.suspended == Suspended::Remove {
                     return complete.then_some((Cause::Suspended, false));
                 }
                 if entry.name == name {

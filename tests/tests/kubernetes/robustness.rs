@@ -104,7 +104,7 @@ async fn the_api_server_is_restarted_and_etcd_was_compacted() {
     // Restarted: it is ready again although nothing happens, and what changes afterwards is seen.
     ground.own_control_plane().stop_api_server().unwrap();
     until_not_ready(&replica).await;
-    ground.own_control_plane().start_api_server(SOON).await.unwrap();
+    ground.start_api_server(SOON).await;
     replica.is("leading").await;
     ground.annotate("quiet", "reconcile.fluxcd.io/requestedAt", "after the restart").await;
     ground.until("quiet", "the request", |o| o["status"]["lastHandledReconcileAt"] == "after the restart").await;
@@ -119,7 +119,7 @@ async fn the_api_server_is_restarted_and_etcd_was_compacted() {
     change(&ground).await;
     ground.own_control_plane().compact_etcd().await.unwrap();
     ground.own_control_plane().stop_api_server().unwrap();
-    ground.own_control_plane().start_api_server(SOON).await.unwrap();
+    ground.start_api_server(SOON).await;
     passage.cut();
     passage.open();
     until_seen(&ground).await;

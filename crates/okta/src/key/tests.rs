@@ -170,6 +170,7 @@ fn a_key_is_read_back_from_its_own_text_with_its_algorithm() {
     }
 }
 
+// error.rs, `text.chars().all(plain)`.
 #[test]
 fn p16_what_a_broken_file_says_of_itself_is_shown_only_if_it_is_a_plain_word() {
     let secret = "wsb7yKa5\nline of somebody's key";
