@@ -88,6 +88,7 @@ const OTHER_WORDS: &[&str] = &[
     "GetRoles",
     "ListRoles",
     "GetSAMLConnector",
+    "GetSAMLConnectors",
     "GenerateUserCerts",
     "GetClusterCACert",
     "Join",

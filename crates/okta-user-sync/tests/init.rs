@@ -66,7 +66,7 @@ async fn from_question_to_question_to_manifests_that_work() {
     answer(&mut terminal, "Which app do people use", "");
     answer(&mut terminal, "Teleport cluster", &world.teleport.field("authAddress"));
     answer(&mut terminal, "Identity file", &world.teleport.field("identityFile"));
-    answer(&mut terminal, "SAML connector", "");
+    terminal.exp_string("SAML connector: okta, of the Okta app 0oa").unwrap();
     answer(&mut terminal, "Roles for everybody", "");
     terminal.exp_string("lock-lifetime").unwrap();
     terminal.exp_string("Previewed, nothing was written").unwrap();
@@ -99,7 +99,7 @@ async fn a_mistake_can_be_mended_while_it_waits_and_nothing_is_written_over() {
     answer(&mut terminal, "Which app do people use", "");
     answer(&mut terminal, "Teleport cluster", &world.teleport.field("authAddress"));
     answer(&mut terminal, "Identity file", &world.teleport.field("identityFile"));
-    answer(&mut terminal, "SAML connector", "");
+    terminal.exp_string("SAML connector: okta").unwrap();
     answer(&mut terminal, "Roles for everybody", "");
     terminal.exp_string("okta.yaml is there. Write over it?").unwrap();
     terminal.send("n").unwrap();
@@ -112,23 +112,11 @@ async fn a_mistake_can_be_mended_while_it_waits_and_nothing_is_written_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
     let world = World::of(3).await;
-    let (okta, teleport) = (&world.okta, &world.teleport);
-    let admin = teleport.field("adminURL");
-    let arguments = [
-        ("--org-url", okta.field("orgURL")),
-        ("--client-id", okta.field("clientID")),
-        ("--okta-key", okta.field("privateKeyFile")),
-        ("--okta-ca", okta.field("caFile")),
-        ("--app-id", okta.field("appID")),
-        ("--teleport-address", teleport.field("authAddress")),
-        ("--teleport-identity", teleport.field("identityFile")),
-        ("--connector", "okta".to_owned()),
-        ("--name", "people".to_owned()),
-        // Teleport does not know it yet.
-        ("--role", "newcomer".to_owned()),
-        ("--allowed-role", "newcomer".to_owned()),
-    ];
-    let arguments: Vec<&str> = arguments.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect();
+    let admin = world.teleport.field("adminURL");
+    // Teleport does not know this role yet.
+    let answers = world.answers().with("--connector", "okta").with("--name", "people");
+    let answers = answers.with("--role", "newcomer").with("--allowed-role", "newcomer");
+    let arguments = answers.words();
     let mut terminal = at_a_terminal(&world, &arguments);
     let ask = |terminal: &mut PtySession, key: &str| {
         terminal.exp_string("the cluster has no role newcomer").unwrap();
@@ -166,29 +154,67 @@ async fn what_stands_against_it_can_be_mended_and_is_looked_at_again() {
     assert_eq!(world.writes().await, 0);
 }
 
-/// `init --yes` with every answer a flag.
-fn unattended(world: &World, changed: &[(&str, &str)]) -> (i32, String, String) {
-    let (okta, teleport) = (&world.okta, &world.teleport);
-    let out = world.path("out");
-    let mut flags = vec![
-        ("--org-url", okta.field("orgURL")),
-        ("--client-id", okta.field("clientID")),
-        ("--okta-key", okta.field("privateKeyFile")),
-        ("--okta-ca", okta.field("caFile")),
-        ("--app-id", okta.field("appID")),
-        ("--teleport-address", teleport.field("authAddress")),
-        ("--teleport-identity", teleport.field("identityFile")),
-        ("--name", "acme".to_owned()),
-        ("--out", out.to_str().unwrap().to_owned()),
-    ];
-    for (flag, value) in changed {
-        flags.retain(|(known, _)| known != flag);
-        if !value.is_empty() {
-            flags.push((flag, (*value).to_owned()));
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connector_of_the_app_is_found_and_asked_for_where_teleport_does_not_tell_which_it_is() {
+    let world = World::of(3).await;
+    let (teleport, app) = (&world.teleport, world.okta.field("appID"));
+    let answers = world.answers().with("--name", "people").with("--role", "okta-requester");
+    let arguments = answers.words();
+    let written = || {
+        let public = std::fs::read_to_string(world.path("people.yaml")).unwrap();
+        for file in ["people.yaml", "people-secrets.yaml"] {
+            std::fs::remove_file(world.path(file)).unwrap();
         }
+        public.lines().find_map(|line| line.trim().strip_prefix("connector: ")).unwrap().to_owned()
+    };
+    let end = |mut terminal: PtySession| {
+        terminal.exp_string("Next: kubectl apply").unwrap();
+        terminal.exp_eof().unwrap();
+    };
+
+    // A connector of another app is no reason to ask.
+    world.tell(teleport, "/connectors/another", &json!({ "oktaAppId": "0oa1other1app1other1" })).await;
+    let mut terminal = at_a_terminal(&world, &arguments);
+    terminal.exp_string(&format!("SAML connector: okta, of the Okta app {app}")).unwrap();
+    end(terminal);
+    assert_eq!(written(), "okta");
+
+    // Two of the app: one of them is chosen, and the third is not offered.
+    world.tell(teleport, "/connectors/second", &json!({ "oktaAppId": app })).await;
+    let mut terminal = at_a_terminal(&world, &arguments);
+    terminal.exp_string("Which SAML connector do these people use?").unwrap();
+    terminal.exp_string(&format!("second, of the Okta app {app}")).unwrap();
+    terminal.send("\x1b[B\r").unwrap();
+    terminal.flush().unwrap();
+    end(terminal);
+    assert_eq!(written(), "second");
+    let (code, _, err) = unattended(&world, &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("name one of them with --connector") && !err.contains("another"), "{err}");
+
+    // Without the right to list them it is asked for, and why is said; reading the one that is named needs less.
+    world.tell(teleport, "/permissions", &json!({ "drop": "saml:list" })).await;
+    let mut terminal = at_a_terminal(&world, &arguments);
+    terminal.exp_string("Teleport does not list its SAML connectors: ").unwrap();
+    terminal.exp_string("saml:list").unwrap();
+    answer(&mut terminal, "SAML connector in Teleport", "second");
+    terminal.exp_string(&format!("second, of the Okta app {app}")).unwrap();
+    end(terminal);
+    assert_eq!(written(), "second");
+    let (code, _, err) = unattended(&world, &[]);
+    assert_eq!(code, 0, "as if there were the usual one: {err}");
+    assert!(err.contains("Teleport does not list its SAML connectors"), "{err}");
+    assert_eq!(world.writes().await, 0);
+}
+
+/// `init --yes` with every answer a flag.
+fn unattended(world: &World, changed: &[(&'static str, &str)]) -> (i32, String, String) {
+    let out = world.path("out");
+    let mut answers = world.answers().with("--name", "acme").with("--out", out.to_str().unwrap());
+    for (flag, value) in changed {
+        answers = if value.is_empty() { answers.without(flag) } else { answers.with(flag, value) };
     }
-    let mut arguments = vec!["init", "--yes"];
-    arguments.extend(flags.iter().flat_map(|(flag, value)| [*flag, value.as_str()]));
+    let arguments = [&["init", "--yes"][..], &answers.words()].concat();
     told(&run(&arguments))
 }
 
@@ -215,27 +241,11 @@ async fn with_nobody_to_ask_flags_answer_everything() {
 async fn without_a_key_teleport_is_looked_at_and_okta_is_told_of_the_operators_own_afterwards() {
     let world = World::of(3).await;
     let out = world.path("out");
+    let answers = world.answers().without("--okta-key").without("--okta-ca").with("--name", "acme");
+    let answers = answers.with("--out", out.to_str().unwrap());
     let keyless = |teleport: &str| {
-        let (okta, file) = (&world.okta, world.teleport.field("identityFile"));
-        told(&run(&[
-            "init",
-            "--yes",
-            "--keyless",
-            "--name",
-            "acme",
-            "--org-url",
-            &okta.field("orgURL"),
-            "--client-id",
-            &okta.field("clientID"),
-            "--app-id",
-            &okta.field("appID"),
-            "--teleport-address",
-            teleport,
-            "--teleport-identity",
-            &file,
-            "--out",
-            out.to_str().unwrap(),
-        ]))
+        let answers = answers.clone().with("--teleport-address", teleport);
+        told(&run(&[&["init", "--yes", "--keyless"][..], &answers.words()].concat()))
     };
     let (code, out_text, err) = keyless("127.0.0.1:1");
     assert_eq!(code, 1, "{err}");

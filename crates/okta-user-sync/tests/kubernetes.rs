@@ -176,30 +176,8 @@ async fn it_is_a_plugin_of_kubectl_under_that_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_init_applies_is_what_check_finds_in_the_cluster() {
     let (cluster, world) = (Cluster::new("init").await, World::of(3).await);
-    let (okta, teleport, namespace) = (&world.okta, &world.teleport, cluster.namespace.as_str());
-    let arguments = [
-        "init",
-        "--yes",
-        "--apply",
-        "--name",
-        "acme",
-        "-n",
-        namespace,
-        "--org-url",
-        &okta.field("orgURL"),
-        "--client-id",
-        &okta.field("clientID"),
-        "--okta-key",
-        &okta.field("privateKeyFile"),
-        "--okta-ca",
-        &okta.field("caFile"),
-        "--app-id",
-        &okta.field("appID"),
-        "--teleport-address",
-        &teleport.field("authAddress"),
-        "--teleport-identity",
-        &teleport.field("identityFile"),
-    ];
+    let (okta, namespace, answers) = (&world.okta, cluster.namespace.as_str(), world.answers().with("--name", "acme"));
+    let arguments = [&["init", "--yes", "--apply", "-n", namespace][..], &answers.words()].concat();
     let (code, out, err) = cluster.run(&binary(), &arguments);
     assert_eq!(code, 0, "{out} {err}");
     assert!(out.contains("OktaUserSync acme applied"), "{out}");

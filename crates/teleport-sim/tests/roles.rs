@@ -96,6 +96,11 @@ async fn a_connector_names_its_okta_app_and_a_missing_one_says_so() {
     assert_eq!(refused(bot.auth.get_saml_connector(with_secrets).await).0, Code::PermissionDenied);
     let all = bot.auth.get_saml_connectors(types::ResourcesWithSecretsRequest::default()).await.unwrap().into_inner();
     assert_eq!(all.saml_connectors.len(), 1);
+    sim.drop_permission("saml", "list");
+    let all = bot.auth.get_saml_connectors(types::ResourcesWithSecretsRequest::default()).await;
+    let words = r#"access denied to perform action "list" on "saml""#;
+    assert_eq!(refused(all), (Code::PermissionDenied, words.to_owned()));
+    assert!(bot.auth.get_saml_connector(ask("okta")).await.is_ok(), "one can be read by its name all the same");
 
     let community = start(Options { edition: Edition::Community, ..Options::default() }).await;
     assert_eq!(refused(common::bot(&community).auth.get_saml_connector(ask("okta")).await).0, Code::NotFound);

@@ -29,6 +29,8 @@ pub enum Call {
     GetRoles,
     /// `AuthService/GetSAMLConnector`.
     GetSamlConnector,
+    /// `AuthService/GetSAMLConnectors`.
+    GetSamlConnectors,
     /// `AuthService/GetClusterCACert`.
     GetClusterCaCert,
     /// `AuthService/GenerateUserCerts`.
@@ -59,6 +61,7 @@ impl Call {
             Self::ListRoles => "ListRoles",
             Self::GetRoles => "GetRoles",
             Self::GetSamlConnector => "GetSAMLConnector",
+            Self::GetSamlConnectors => "GetSAMLConnectors",
             Self::GetClusterCaCert => "GetClusterCACert",
             Self::GenerateUserCerts => "GenerateUserCerts",
             Self::Join => "Join",
@@ -88,6 +91,7 @@ impl Call {
             Self::DeleteLock => ("lock", &["delete"]),
             Self::ListRoles | Self::GetRoles => ("role", &["list", "read"]),
             Self::GetSamlConnector => ("saml", &["readnosecrets"]),
+            Self::GetSamlConnectors => ("saml", &["list", "readnosecrets"]),
         })
     }
 }

@@ -1,10 +1,19 @@
-//! SAML connectors, read only: does it exist, and which Okta app stands behind it.
+//! SAML connectors, read only: which there are, does one exist, and which Okta app stands behind it.
 
 use engine::cluster::ConnectorLookup;
 use teleport_proto::{labels, types};
 use tonic::Code;
 
 use crate::{answer::CallError, call::Call, client::TeleportClient, error::TeleportError};
+
+/// A SAML connector of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connector {
+    /// Its name, as `spec.teleport.connector` takes it.
+    pub name: String,
+    /// The Okta app behind it, where the connector says so.
+    pub app_id: Option<String>,
+}
 
 /// The Okta app behind a connector: from the label that Teleport's own set-up writes, or else from the three places where
 /// Okta's metadata leaves it.
@@ -49,6 +58,33 @@ fn as_app_id(id: &str) -> Option<String> {
 }
 
 impl TeleportClient {
+    /// All SAML connectors, by name. A pass does not need them: it knows the one it is told of.
+    ///
+    /// # Errors
+    /// [`TeleportError::Denied`] where the role allows only to read one by its name.
+    pub async fn connectors(&self) -> Result<Vec<Connector>, TeleportError> {
+        // As below; one connector whose metadata cannot be fetched would fail them all.
+        let request = types::ResourcesWithSecretsRequest { with_secrets: false, saml_validation_no_follow_urls: true };
+        let answer = self
+            .link
+            .read(Call::GetSamlConnectors, |mut stubs| async move { stubs.auth.get_saml_connectors(request).await })
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.explain(Call::GetSamlConnectors, error).await),
+        };
+        let mut connectors: Vec<Connector> = answer
+            .saml_connectors
+            .iter()
+            .map(|connector| Connector {
+                name: connector.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default(),
+                app_id: app_id(connector),
+            })
+            .collect();
+        connectors.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(connectors)
+    }
+
     pub(crate) async fn look_up_connector(&self, name: &str) -> Result<ConnectorLookup, TeleportError> {
         // A read must not make the server fetch metadata from Okta.
         let request = types::ResourceWithSecretsRequest {

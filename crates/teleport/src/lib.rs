@@ -52,6 +52,7 @@ mod websocket;
 
 pub use call::{Call, CallCount};
 pub use client::{Settings, TeleportClient, WRITE_RATE, WRITES_AT_ONCE};
+pub use connectors::Connector;
 pub use dial::Way;
 pub use error::TeleportError;
 pub use http_proxy::HttpProxy;

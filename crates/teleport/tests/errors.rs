@@ -57,6 +57,7 @@ fn every_call_that_needs_a_rule_says_which() {
         Call::ListRoles,
         Call::GetRoles,
         Call::GetSamlConnector,
+        Call::GetSamlConnectors,
     ] {
         let (kind, verbs) = call.rule().unwrap();
         assert!(!kind.is_empty() && !verbs.is_empty());

@@ -58,6 +58,7 @@ async fn sync(client: &TeleportClient) {
     client.prove_identity().await.unwrap();
     client.roles().await.unwrap();
     client.connector("okta").await.unwrap();
+    client.connectors().await.unwrap();
     client.users().try_collect::<Vec<_>>().await.unwrap();
     client.create_user(&new_user()).await.unwrap();
     let user = client.user(NAME).await.unwrap().unwrap();
@@ -137,7 +138,7 @@ async fn teleports_own_types_read_every_request_of_ours() {
             peers.decode(&request.method, &request.message).await
         };
         // The wish that the server does not fetch a metadata URL is of a later version than these types: one tag, one truth.
-        let later = if request.method == "GetSAMLConnector" { 2 } else { 0 };
+        let later = if request.method.starts_with("GetSAMLConnector") { 2 } else { 0 };
         assert_eq!(read["unknown"], later, "{}: a field that Teleport does not know: {read}", request.method);
         settled(&mut read["fields"]);
         let line = format!("\n{}\n{:#}\n", request.method, read["fields"]);

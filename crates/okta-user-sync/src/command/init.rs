@@ -27,9 +27,10 @@ Examples:
       --teleport-address teleport.example.com:443 --out acme/
 
 It makes the key pair (--okta-key names where; a key that is there is used again), says which page of
-Okta's Admin Console takes the public half, waits until Okta accepts it, lets you choose the app, looks
-at both sides as `check` does, and shows the first preview. Nothing is written to Okta or Teleport. The
-namespace of the OktaUserSync is okta-user-sync, unless -n names another.
+Okta's Admin Console takes the public half, waits until Okta accepts it, lets you choose the app, finds
+the app's SAML connector in Teleport, looks at both sides as `check` does, and shows the first preview.
+Nothing is written to Okta or Teleport. The namespace of the OktaUserSync is okta-user-sync, unless -n
+names another.
 
 Exit codes: 0 the manifests are written or applied; 1 something stands against it; 2 bad input.";
 
@@ -75,7 +76,7 @@ pub struct Arguments {
     pub okta: OktaArguments,
     #[command(flatten)]
     pub teleport: TeleportArguments,
-    /// The SAML connector [default: okta].
+    /// The SAML connector [default: the one that belongs to the app; okta where Teleport does not tell].
     #[arg(long, value_name = "NAME", help_heading = "Teleport")]
     pub connector: Option<String>,
     /// A role that everybody gets; may be repeated [default: the first one of --allowed-role].

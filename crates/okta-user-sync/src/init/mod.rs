@@ -1,11 +1,12 @@
 //! Guided enrolment (`okta-user-sync init`): from an organisation's address to manifests that were looked at on both
 //! sides. Every question has a flag that answers it, so it runs unattended as well.
 //!
-//! [`ask`] asks, [`key`] takes or makes the key (unless the operator is to make it), [`okta`] waits for Okta and reads its apps, [`manifests`] and [`apply`]
-//! write down what was answered.
+//! [`ask`] asks, [`key`] takes or makes the key (unless the operator is to make it), [`okta`] waits for Okta and reads its apps, [`connector`] finds
+//! the app's connector in Teleport, [`manifests`] and [`apply`] write down what was answered.
 
 mod apply;
 mod ask;
+mod connector;
 mod key;
 mod manifests;
 mod okta;
@@ -67,7 +68,7 @@ pub async fn run(mut arguments: Arguments) -> Result<Exit, Stop> {
     let organisation = okta::Okta::new(&ask, org, client_id.clone(), key, &arguments)?;
     organisation.wait_until_accepted().await?;
     let app_id = organisation.choose_app(arguments.app_id.clone()).await?;
-    let answers = teleport(&ask, &mut arguments, Organisation { name, org_url, client_id }, app_id)?;
+    let answers = teleport(&ask, &mut arguments, Organisation { name, org_url, client_id }, app_id).await?;
     confirm_overwriting(&ask, &arguments, &answers)?;
     if !look(&ask, &arguments, &answers).await? {
         return Ok(Exit::Undone);
@@ -89,7 +90,7 @@ async fn keyless(ask: &Asker, mut arguments: Arguments, organisation: Organisati
     let words = "SAML app that people use to sign in to Teleport (0oa…, in the address of its page)";
     let app_id =
         ask.text(Question { flag: "--app-id", words, given: arguments.app_id.clone(), default: None }, okta_id)?;
-    let answers = teleport(ask, &mut arguments, organisation, app_id)?;
+    let answers = teleport(ask, &mut arguments, organisation, app_id).await?;
     confirm_overwriting(ask, &arguments, &answers)?;
     if !look(ask, &arguments, &answers).await? {
         return Ok(Exit::Undone);
@@ -128,6 +129,10 @@ fn is_name(text: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err("at most 40 lower-case letters, digits and dashes".to_owned()) }
 }
 
+fn not_empty(text: &str) -> Result<(), String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) }
+}
+
 fn okta_id(text: &str) -> Result<(), String> {
     let fits = text.starts_with("0oa") && text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if fits { Ok(()) } else { Err("an id of an app has 20 letters and digits and begins with 0oa".to_owned()) }
@@ -158,14 +163,17 @@ fn private_key(ask: &Asker, arguments: &mut Arguments, name: &str) -> Result<::o
 }
 
 /// The questions about Teleport; all answers together.
-fn teleport(
+async fn teleport(
     ask: &Asker,
     arguments: &mut Arguments,
     organisation: Organisation,
     app_id: String,
 ) -> Result<Answers, Stop> {
     let Organisation { name, org_url, client_id } = organisation;
-    let not_empty = |text: &str| if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(()) };
+    let read = |file: &str| {
+        std::fs::read_to_string(file)
+            .map_err(|e| Stop::bad_input(format!("{file}: {e}"), "name a file that can be read"))
+    };
     let address = ask.text(
         Question {
             flag: "--teleport-address",
@@ -184,15 +192,8 @@ fn teleport(
         },
         |file| std::fs::metadata(file).map(drop).map_err(|error| error.to_string()),
     )?;
-    let connector = ask.text(
-        Question {
-            flag: "--connector",
-            words: "SAML connector in Teleport",
-            given: arguments.connector.clone(),
-            default: Some("okta".to_owned()),
-        },
-        not_empty,
-    )?;
+    let identity = read(&identity_file)?;
+    let connector = connector::choose(ask, arguments.connector.clone(), &address, &identity, &app_id).await?;
     let roles = if arguments.role.is_empty() {
         let default = arguments.teleport.allowed_role.first().filter(|role| !role.contains(['*', '?'])).cloned();
         let roles = ask.text(
@@ -203,11 +204,6 @@ fn teleport(
     } else {
         arguments.role.clone()
     };
-    let read = |file: &str| {
-        std::fs::read_to_string(file)
-            .map_err(|e| Stop::bad_input(format!("{file}: {e}"), "name a file that can be read"))
-    };
-    let identity = read(&identity_file)?;
     let key_file = arguments.okta.okta_key.as_ref().map(|file| file.display().to_string());
     arguments.teleport.teleport_identity = Some(PathBuf::from(identity_file));
     Ok(Answers {

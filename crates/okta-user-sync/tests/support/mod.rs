@@ -141,6 +141,20 @@ impl World {
         told(&run(&[&fixed, further].concat()))
     }
 
+    /// What `init` asks about both sides, as it is here.
+    pub fn answers(&self) -> Answers {
+        let (okta, teleport) = (&self.okta, &self.teleport);
+        Answers(vec![
+            ("--org-url", okta.field("orgURL")),
+            ("--client-id", okta.field("clientID")),
+            ("--okta-key", okta.field("privateKeyFile")),
+            ("--okta-ca", okta.field("caFile")),
+            ("--app-id", okta.field("appID")),
+            ("--teleport-address", teleport.field("authAddress")),
+            ("--teleport-identity", teleport.field("identityFile")),
+        ])
+    }
+
     /// A call of Okta's management API.
     pub async fn okta(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
         let url = format!("{}{path}", self.okta.field("orgURL"));
@@ -184,6 +198,32 @@ impl World {
     /// How many writes Teleport has seen.
     pub async fn writes(&self) -> u64 {
         self.teleport("/state").await["writes"].as_u64().unwrap()
+    }
+}
+
+/// Flags that answer the questions of `init`.
+#[derive(Clone)]
+pub struct Answers(Vec<(&'static str, String)>);
+
+impl Answers {
+    /// The same with this one as well, or with another value.
+    #[must_use]
+    pub fn with(mut self, flag: &'static str, value: &str) -> Self {
+        self.0.retain(|(known, _)| *known != flag);
+        self.0.push((flag, value.to_owned()));
+        self
+    }
+
+    /// The same but for this one.
+    #[must_use]
+    pub fn without(mut self, flag: &str) -> Self {
+        self.0.retain(|(known, _)| *known != flag);
+        self
+    }
+
+    /// As they stand on a command line.
+    pub fn words(&self) -> Vec<&str> {
+        self.0.iter().flat_map(|(flag, value)| [*flag, value.as_str()]).collect()
     }
 }
 

@@ -29,6 +29,7 @@ async fn each_missing_permission_is_named_with_the_rule_that_mends_it() {
         ("lock", "update"),
         ("lock", "delete"),
         ("role", "list"),
+        ("saml", "list"),
     ] {
         sim.drop_permission(kind, verb);
         let refused: Failure = match (kind, verb) {
@@ -40,6 +41,7 @@ async fn each_missing_permission_is_named_with_the_rule_that_mends_it() {
             ("lock", "list") => client.locks().await.unwrap_err(),
             ("lock", "delete") => written(client.remove_lock(&lock.name).await),
             ("lock", _) => written(client.put_lock(&lock).await),
+            ("saml", _) => client.connectors().await.unwrap_err().into(),
             _ => client.roles().await.unwrap_err(),
         };
         assert_eq!(

@@ -64,6 +64,7 @@ var requests = map[string]func([]byte) whole{
 	"ListRoles":          old[authpb.ListRolesRequest],
 	"GetRoles":           old[emptypb],
 	"GetSAMLConnector":   old[types.ResourceWithSecretsRequest],
+	"GetSAMLConnectors":  old[types.ResourcesWithSecretsRequest],
 	"GenerateUserCerts":  old[authpb.UserCertsRequest],
 	"GetClusterCACert":   old[emptypb],
 	"RegisterUsingToken": old[types.RegisterUsingTokenRequest],
