@@ -74,7 +74,7 @@ async fn a_persons_identity_that_wants_a_second_factor_is_told_so() {
         "{told}"
     );
     let ready = condition(&resource, "Ready");
-    assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("PartlyFailed")), "{ready}");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("SecondFactorDemanded")), "{ready}");
     let told = ready["message"].as_str().unwrap();
     assert!(told.contains("second factor") && told.contains("tctl bots add"), "{told}");
     assert!(house.teleport.writes().iter().all(|write| !write.done()));

@@ -114,6 +114,7 @@ impl Pass<'_> {
             problems: Vec::new(),
             problem_count: 0,
             problem_classes: std::collections::BTreeMap::new(),
+            failure_reasons: std::collections::BTreeMap::new(),
             pending: self.pending.clone(),
             approval: None,
             warnings: Vec::new(),

@@ -123,6 +123,8 @@ pub struct Report {
     pub problem_count: usize,
     /// How many there were of each class.
     pub problem_classes: BTreeMap<&'static str, usize>,
+    /// Why something failed, for anybody: each reason once, and its class.
+    pub failure_reasons: BTreeMap<&'static str, Class>,
     /// Removals that wait for approval.
     pub pending: Option<PendingPlan>,
     /// What became of an approval, if one was given.
@@ -164,6 +166,17 @@ impl Report {
         }
     }
 
+    /// The refusal that everything failed for, if there is one: what we may not do stands against us and not against a
+    /// person, so one word says what has to be mended.
+    #[must_use]
+    pub fn only_refusal(&self) -> Option<&'static str> {
+        let mut reasons = self.failure_reasons.iter();
+        match (reasons.next(), reasons.next()) {
+            (Some((reason, Class::Permission)), None) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Notes that something is left to do for the person.
     pub(crate) fn undone(&mut self, okta_id: &str) {
         if self.undone.len() < MAX_UNDONE && !self.undone.iter().any(|known| known == okta_id) {
@@ -173,6 +186,7 @@ impl Report {
 
     /// Notes a failure of one person or user (`user` empty: of the pass).
     pub fn failed(&mut self, user: &str, failure: &Failure) {
+        self.failure_reasons.insert(failure.reason, failure.class);
         self.problem(failure.class, user, failure.message.clone(), failure.remedy.clone());
     }
 }

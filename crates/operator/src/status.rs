@@ -10,6 +10,7 @@
 //! | has begun on a new generation | Unknown `Progressing` | Reconciling |
 //! | did all it had to do | True `Synced` or `Previewed` | |
 //! | holds removals, did the rest | True `RemovalsHeld` | `RemovalsHeld` |
+//! | left something undone | False `PartlyFailed`, or the refusal that all of it failed for | Reconciling `ProgressingWithRetry` |
 //! | failed, and may succeed by itself | False, reason of the failure | Reconciling `ProgressingWithRetry` |
 //! | failed, and something must be mended | False, reason of the failure | Stalled, same reason |
 //! | is suspended | False `Suspended` | |
@@ -286,7 +287,7 @@ impl<'a> Writer<'a> {
             (Some(failure), _) | (None, Ending::Refused(failure)) => {
                 (failure.reason, sentence(failure), failure.class.retry())
             }
-            (None, Ending::Report(report)) => ("PartlyFailed", partly(report), true),
+            (None, Ending::Report(report)) => (report.only_refusal().unwrap_or("PartlyFailed"), partly(report), true),
         };
         if mends_itself {
             self.clear(condition::STALLED);

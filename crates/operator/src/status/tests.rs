@@ -35,6 +35,7 @@ pub(crate) fn report(outcome: Outcome) -> Report {
         problems: vec![],
         problem_count: 0,
         problem_classes: BTreeMap::new(),
+        failure_reasons: BTreeMap::new(),
         pending: None,
         approval: None,
         warnings: vec![],
@@ -156,6 +157,39 @@ fn each_ending_is_judged_rightly_by_gitops_tools() {
         assert_eq!(life.change(), Status::InProgress);
         assert_eq!(life.pass(Ending::Report(&report)), judged);
         assert_eq!(life.change(), Status::InProgress, "also from a stalled one");
+    }
+}
+
+#[test]
+fn what_we_may_not_do_is_named_where_everything_failed_for_it() {
+    let of = |failures: &[(Class, &'static str)]| {
+        let mut report = report(Outcome::Partial);
+        for (class, reason) in failures {
+            let refused = Failure { reason, ..failure(Side::Teleport, *class) };
+            report.failed("ada@example.com", &refused);
+            report.failed("bob@example.com", &refused);
+        }
+        // What is left alone on purpose has not failed.
+        report.problem(Class::Conflict, "eve@example.com", "a local user", "rename one of them");
+        report
+    };
+    let (second, missing) = ((Class::Permission, "SecondFactorDemanded"), (Class::Permission, "PermissionMissing"));
+    for (failures, reason) in [
+        (vec![second], "SecondFactorDemanded"),
+        (vec![missing], "PermissionMissing"),
+        (vec![second, missing], "PartlyFailed"),
+        (vec![second, (Class::Transient, "TeleportTimeout")], "PartlyFailed"),
+        // It may be one person's own matter.
+        (vec![(Class::Configuration, "UserNameRefused")], "PartlyFailed"),
+        (vec![], "PartlyFailed"),
+    ] {
+        let mut life = Life::begin();
+        assert_eq!(
+            life.pass(Ending::Report(&of(&failures))),
+            Status::InProgress,
+            "the rest is done, and will be tried"
+        );
+        assert_eq!(life.find(condition::READY), Some(("False", reason)), "{failures:?}");
     }
 }
 
