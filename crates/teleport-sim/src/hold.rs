@@ -34,6 +34,12 @@ impl Hold {
         *self.silent.borrow()
     }
 
+    /// Calls that wait to be let in or to be answered.
+    pub(crate) fn waiting(&self) -> usize {
+        // Each of them looks on for the end of the silence.
+        self.silent.receiver_count()
+    }
+
     /// Returns when calls are answered.
     pub(crate) async fn answering(&self) {
         // An error would mean that the sender is gone, which is ours.

@@ -336,6 +336,12 @@ impl TeleportSim {
         self.shared.hold.is_silent()
     }
 
+    /// Calls that have arrived and are kept waiting by the silence.
+    #[must_use]
+    pub fn kept_waiting(&self) -> usize {
+        self.shared.hold.waiting()
+    }
+
     /// Answers again.
     pub fn release(&self) {
         self.shared.hold.release();

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{bot, lock, okta_service, refused, start, until, user};
 use jiff::SignedDuration;
 use prost::Message as _;
@@ -88,7 +86,7 @@ async fn a_silent_server_has_done_its_last_write_and_lets_nobody_in() {
     let ask = tokio::spawn(async move { third.get("ada@acme.com").await });
     let mut fourth = client.clone();
     let write = tokio::spawn(async move { fourth.create(&user("dan@acme.com")).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until("all three have arrived", async || sim.kept_waiting() == 3).await;
     assert!(!ask.is_finished() && !write.is_finished() && sim.user("dan@acme.com").is_none(), "nobody is let in");
     sim.release();
     last.await.unwrap().unwrap();
