@@ -26,7 +26,7 @@ use operator::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use teleport_sim::TeleportSim;
-use testkit::{ControlPlane, Status, Witness, check_settled, control_plane::Request, eventually, kstatus};
+use testkit::{ControlPlane, Status, Tools, Witness, check_settled, control_plane::Request, eventually, kstatus};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +68,7 @@ impl Drop for House {
         let mut violations = self.witness.violations();
         let (allowed, refusals) = &*self.rights.lock().unwrap_or_else(PoisonError::into_inner);
         violations.extend(rights::violations(&self.requests(), allowed, &self.namespace, refusals));
+        violations.extend(crate::journal::violations(Tools::provided().unwrap(), self.folder.path()));
         assert!(violations.is_empty(), "{}", violations.join("\n"));
     }
 }
@@ -150,6 +151,8 @@ impl House {
         // One provider for the process; a second installation fails, and that is fine.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let control_plane = testkit::control_plane::shared().await.unwrap();
+        // For the end, which has to do without waiting.
+        Tools::provide().await.unwrap();
         let client = control_plane.client().unwrap();
         let namespace = testkit::namespace(&client, "house").await.unwrap();
         let okta = OktaSim::start(okta_sim::Options::with_people(people, 7)).await.unwrap();

@@ -10,6 +10,7 @@ pub mod board;
 pub mod chart;
 pub mod ground;
 mod house;
+mod journal;
 mod promtool;
 mod recording;
 pub mod replica;

@@ -70,6 +70,9 @@ async fn the_journal_has_two_lines_for_each_write_and_names_nobody() {
     assert_eq!(lines[10]["evidence"], json!({ "peopleRead": 3, "confirmedById": true, "approved": false }));
     assert_eq!(lines[10]["planHash"].as_str().map(str::len), Some(32));
     assert!(people.iter().all(|(_, name)| !text.contains(name.as_str())), "{text}");
+    let schema: Value = serde_json::from_str(include_str!("../../../docs/journal.schema.json")).unwrap();
+    let tools = testkit::Tools::provide().await.unwrap();
+    assert_eq!(tools.unfit(&schema, &lines, world.folder.path()).unwrap(), None, "docs/journal.schema.json");
 }
 
 #[tokio::test]

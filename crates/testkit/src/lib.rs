@@ -20,6 +20,7 @@ mod namespace;
 pub mod passage;
 pub mod pods;
 pub mod process;
+mod schema;
 mod tools;
 mod wait;
 pub mod witness;

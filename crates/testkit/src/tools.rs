@@ -43,6 +43,12 @@ impl Tools {
             .as_ref()
     }
 
+    /// The tools, if this process was provided with them before.
+    #[must_use]
+    pub fn provided() -> Option<&'static Self> {
+        TOOLS.get()?.as_ref().ok()
+    }
+
     fn find_or_build(environment: &Environment) -> Result<Self, ControlPlaneError> {
         Recipe { linker_flags: "-s -w".to_owned(), ..RECIPE }.find_or_build(environment).map(Self)
     }
