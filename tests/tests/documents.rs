@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use suites::chart::repository;
+use testkit::Tools;
 
 /// Where the summary's own part ends; pages that it does not name follow, made by this test.
 const REST: &str = "<!-- The rest is made: UPDATE=1 cargo test -p suites --test documents -->";
@@ -203,5 +205,82 @@ fn every_promise_links_to_tests_that_are_named_after_it() {
             let text = fs::read_to_string(repository().join(&target)).unwrap();
             assert!(text.contains(&format!("fn p{number:02}_")), "{target} has no test of P{number}");
         }
+    }
+}
+
+/// What follows `mark` in a file of the repository, up to the end of the word.
+fn stated(file: &str, mark: &str) -> String {
+    let text = fs::read_to_string(repository().join(file)).unwrap();
+    let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("{file} has no {mark:?}"));
+    let word = |c: &char| c.is_ascii_alphanumeric() || ".-".contains(*c);
+    rest.chars().take_while(word).collect::<String>().trim_end_matches('.').to_owned()
+}
+
+/// Every `x.y.z` in a text.
+fn versions(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|word| word.trim_matches('.'));
+    let parts = |word: &&str| word.split('.').count() == 3 && word.split('.').all(|part| !part.is_empty());
+    words.filter(parts).map(str::to_owned).collect()
+}
+
+#[test]
+fn documents_name_the_versions_that_are_released_and_needed() {
+    let program = stated("Cargo.toml", "\nversion = \"");
+    let (chart, of_chart) = (
+        stated("charts/okta-user-sync/Chart.yaml", "\nversion: "),
+        stated("charts/okta-user-sync/Chart.yaml", "\nappVersion: "),
+    );
+    assert_eq!(of_chart, program, "the chart installs the program of this tree");
+
+    // What a reader verifies is what a release of this tree is called.
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```sh needs=release").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let mut named = 0;
+    for line in blocks.iter().flat_map(|block| block.lines()) {
+        for version in versions(line) {
+            let expected = if line.contains("charts/okta-user-sync") { &chart } else { &program };
+            assert_eq!(&version, expected, "README.md: {line}");
+            named += 1;
+        }
+    }
+    assert!(named >= 5, "only {named} versions in what is verified");
+    assert_eq!(stated("examples/production/values.yaml", "  tag: "), program);
+
+    // What is needed is what the files say that ask for it.
+    assert_eq!(stated("README.md", "Rust ≥ "), stated("Cargo.toml", "rust-version = \""));
+    let go = stated("tests/tools/controlplane/go.mod", "\ngo ");
+    assert!(go.starts_with(&stated("README.md", "Go ≥ ")), "the demo needs Go {go}");
+    let kubernetes = stated("charts/okta-user-sync/Chart.yaml", "kubeVersion: \">=");
+    assert!(
+        kubernetes.starts_with(&stated("docs/install.md", "a Kubernetes cluster (")),
+        "the chart wants {kubernetes}"
+    );
+    for (words, constant) in
+        [("Versions ", "MADE_FOR"), ("Versions 17 to ", "NEWEST_TESTED"), (" what it is tested with. ", "OLDEST")]
+    {
+        let known = stated("crates/teleport/src/lines.rs", &format!("const {constant}: u64 = "));
+        assert_eq!(stated("docs/teleport-setup.md", words), known, "{constant}");
+    }
+    assert_eq!(versions("v0.1.0-amd64 1.2 a.b.c :0.2.0\" 10.20.30."), ["0.1.0", "0.2.0", "10.20.30"]);
+}
+
+/// (Every line that the suites' operators write is held against the schema at the end of its test.)
+#[tokio::test]
+async fn the_line_that_the_journal_s_page_shows_fits_its_schema_and_a_wrong_one_does_not() {
+    let (tools, folder) = (Tools::provide().await.unwrap(), tempfile::tempdir().unwrap());
+    let read = |file: &str| fs::read_to_string(repository().join("docs").join(file)).unwrap();
+    let schema: Value = serde_json::from_str(&read("journal.schema.json")).unwrap();
+    let page = read("journal.md");
+    let (_, rest) = page.split_once("```json\n").unwrap();
+    let line: Value = serde_json::from_str(rest.split("```").next().unwrap()).unwrap();
+    assert_eq!(tools.unfit(&schema, std::slice::from_ref(&line), folder.path()).unwrap(), None);
+
+    let (mut nameless, mut numbered) = (line.clone(), line.clone());
+    nameless.as_object_mut().unwrap().remove("id");
+    numbered["pass"] = Value::from(3);
+    for (wrong, words) in [(nameless, "missing property 'id'"), (numbered, "got number, want string")] {
+        let said = tools.unfit(&schema, &[line.clone(), wrong], folder.path()).unwrap().unwrap_or_default();
+        assert!(said.contains("/documents/1") && !said.contains("/documents/0") && said.contains(words), "{said}");
     }
 }

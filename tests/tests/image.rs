@@ -50,6 +50,28 @@ fn what_the_recipe_copies_and_builds_exists() {
     assert!(build.contains("--no-default-features") && manifest.contains("default = [\"demo\"]"));
 }
 
+/// arm64 is built where a release is made, by the same recipe on a machine of that kind.
+#[test]
+fn each_architecture_of_a_release_is_a_machine_of_its_own_and_a_target_that_rust_knows() {
+    let release = fs::read_to_string(repository().join(".github/workflows/release.yaml")).unwrap();
+    let release: Value = serde_saphyr::from_str(&release).unwrap();
+    let machines = release["jobs"]["image"]["strategy"]["matrix"]["include"].as_array().unwrap();
+    let known = succeed(Command::new("rustc").args(["--print", "target-list"])).unwrap();
+    let architectures = machines.iter().map(|machine| {
+        let (architecture, runner) = (machine["arch"].as_str().unwrap(), machine["runner"].as_str().unwrap());
+        assert_eq!(runner.ends_with("-arm"), architecture == "arm64", "{machine}: nothing is cross-compiled");
+        // image/build takes the name from uname.
+        let rust = if architecture == "arm64" { "aarch64" } else { "x86_64" };
+        assert!(known.lines().any(|target| target == format!("{rust}-unknown-linux-musl")), "{architecture}");
+        architecture
+    });
+    let architectures: Vec<&str> = architectures.collect();
+    let named = format!("--platform linux/{}", architectures.join(",linux/"));
+    assert!(recipe("Dockerfile").contains(&named), "the Dockerfile says how to build {architectures:?}");
+    let index = release["jobs"]["publish"]["steps"].to_string();
+    assert!(index.contains(&format!("for arch in {}", architectures.join(" "))), "one name for all of them");
+}
+
 #[test]
 fn both_recipes_end_in_the_same_image_of_one_binary_that_is_not_root() {
     let last = RECIPES.map(|name| {
@@ -72,17 +94,21 @@ fn has(command: &[&str]) -> bool {
     run.is_ok_and(|status| status.success())
 }
 
+const NO_BUILDAH: &str = "there is no buildah on the PATH to build the image with (Debian: apt-get install buildah)";
+
 /// Why it cannot be built here, if it cannot.
 fn missing() -> Option<&'static str> {
     let target = succeed(Command::new("rustc").args(["--print", "target-libdir", "--target"]).arg(target()));
     if !has(&["buildah", "--version"]) {
-        Some("there is no buildah on the PATH to build the image with (Debian: apt-get install buildah)")
+        Some(NO_BUILDAH)
     } else if !target.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         Some("this Rust cannot build for musl (rustup target add)")
     } else if !has(&["musl-gcc", "--version"]) {
         Some("there is no C compiler for musl (Debian: apt-get install musl-tools)")
     } else if !has(&["cargo", "auditable", "--help"]) {
         Some("there is no cargo-auditable (cargo install cargo-auditable)")
+    } else if !has(&["sh", "-c", "command -v auditable2cdx"]) {
+        Some("there is no auditable2cdx to list what is inside (cargo install auditable2cdx)")
     } else {
         None
     }
@@ -108,8 +134,26 @@ fn build(sources: &Path, root: &Path, name: &str) -> String {
     // What this test itself was built with is no part of it.
     command.arg(root).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR").env("SOURCE_DATE_EPOCH", "1700000000");
     succeed(&mut command).unwrap();
+    pack(sources, root, name)
+}
+
+/// Makes an image of a root file system; its digest.
+fn pack(sources: &Path, root: &Path, name: &str) -> String {
     let mut command = Command::new(sources.join("image/pack"));
     succeed(command.arg(root).arg(name).env("SOURCE_DATE_EPOCH", "1700000000")).unwrap().trim().to_owned()
+}
+
+/// Forgets images.
+fn forget(names: &[&str]) {
+    for name in names {
+        succeed(Command::new("buildah").args(["rmi", "--force", name])).unwrap();
+    }
+}
+
+/// What buildah knows of an image.
+fn inspect(name: &str) -> Value {
+    let inspected = succeed(Command::new("buildah").args(["inspect", "--type", "image", name])).unwrap();
+    serde_json::from_str(&inspected).unwrap()
 }
 
 /// Runs the binary of a root file system in it: read-only, as the user of the image, and with nothing else in sight.
@@ -131,6 +175,35 @@ fn compressed(name: &str, folder: &Path) -> u64 {
     succeed(Command::new("buildah").args(["push", "--quiet", name]).arg(format!("dir:{}", archive.display()))).unwrap();
     let manifest: Value = serde_json::from_slice(&fs::read(archive.join("manifest.json")).unwrap()).unwrap();
     manifest["layers"].as_array().unwrap().iter().map(|layer| layer["size"].as_u64().unwrap()).sum()
+}
+
+/// Needs no Rust for musl and no time: any program stands in for the binary.
+#[test]
+fn one_root_file_system_is_packed_to_one_digest_whenever_and_wherever_it_lies() {
+    if !has(&["buildah", "--version"]) {
+        return skip(NO_BUILDAH).unwrap_or_default();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["okta-user-sync:stand-in-one", "okta-user-sync:stand-in-two"];
+    let digests = names.map(|name| {
+        let root = folder.path().join(name.replace(':', "-"));
+        image::lay_out(&root, Path::new("/bin/sh"), 1_700_000_000).unwrap();
+        pack(&repository(), &root, name)
+    });
+    assert!(digests[0].starts_with("sha256:"), "{digests:?}");
+    assert_eq!(digests[0], digests[1]);
+    let inspected = inspect(names[0]);
+    let config = &inspected["OCIv1"]["config"];
+    assert_eq!(config["User"], "65532:65532");
+    assert_eq!(config["Entrypoint"], serde_json::json!([format!("/{}", image::BINARY)]));
+    assert_eq!(config["Cmd"], serde_json::json!(["operator"]));
+    let labels: Vec<&String> = config["Labels"].as_object().unwrap().keys().collect();
+    assert!(
+        labels.iter().all(|label| label.starts_with("org.opencontainers.image.")),
+        "no word of the builder's: {labels:?}"
+    );
+    assert_eq!(labels.len(), 3, "{labels:?}");
+    forget(&names);
 }
 
 #[test]
@@ -155,10 +228,14 @@ fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as
     assert!(about.contains("static") && about.contains("stripped"), "{about}");
     let bytes = compressed(names[0], folder.path());
     assert!(bytes <= MOST_BYTES, "the image has {bytes} bytes");
-    let inspected = succeed(Command::new("buildah").args(["inspect", "--type", "image", names[0]])).unwrap();
-    let inspected: Value = serde_json::from_str(&inspected).unwrap();
-    assert_eq!(inspected["OCIv1"]["config"]["User"], "65532:65532");
-    assert_eq!(inspected["OCIv1"]["config"]["Cmd"], serde_json::json!(["operator"]));
+    // What is inside, as the release tells it: the program and what it is made of, without the simulators.
+    let bill = succeed(Command::new("auditable2cdx").arg(&binary)).unwrap();
+    let bill: Value = serde_json::from_str(&bill).unwrap();
+    let parts = bill["components"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap());
+    let parts: Vec<&str> = parts.collect();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+    assert!(["engine", "kube", "rustls"].iter().all(|part| parts.contains(part)), "{parts:?}");
+    assert!(!parts.iter().any(|part| part.ends_with("-sim")), "{parts:?}");
 
     let (started, said) = run_in(&root, &["--version"]);
     assert!(started && said.starts_with("okta-user-sync "), "{said}");
@@ -175,9 +252,7 @@ fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as
     let (_, said) = run_in(&root, &check);
     assert!(said.contains("ca-certificates.crt"), "without them it says so: {said}");
     println!("{first}: {bytes} bytes compressed, {} of the binary", fs::metadata(binary).unwrap().len());
-    for name in names {
-        succeed(Command::new("buildah").args(["rmi", "--force", name])).unwrap();
-    }
+    forget(&names);
 }
 
 /// An organisation at which nobody listens.

@@ -86,8 +86,31 @@ async fn the_chart_of_a_release_names_the_image_by_digest_and_the_runbooks_of_it
     assert!(rendered.contains(&format!("image: \"registry.example.com/acme/okta-user-sync@{digest}\"")), "{rendered}");
     assert!(rendered.contains("runbook_url: https://example.com/v1/docs/runbooks/OktaUserSyncStale.md"), "{rendered}");
 
+    // Packed twice it is the same file, under the name that the next step looks for.
+    let package = |name: &str| {
+        let out = folder.path().join(name);
+        succeed(helm.command("helm").arg("package").arg(&chart).arg("--destination").arg(&out)).unwrap();
+        let packed: Vec<_> = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let [packed] = &packed[..] else { panic!("{packed:?}") };
+        let name = packed.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(name.starts_with("okta-user-sync-") && packed.extension().is_some_and(|end| end == "tgz"), "{name}");
+        fs::read(packed).unwrap()
+    };
+    assert!(package("one") == package("again"));
+
     fs::write(chart.join("values.yaml"), "image: {}\n").unwrap();
     assert!(fill_in().unwrap_err().contains("has no place for repository"));
+}
+
+/// A step that pipes would else end with its last command's word alone.
+#[test]
+fn a_failure_within_a_pipe_fails_its_step() {
+    for path in workflows() {
+        let workflow: serde_json::Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let steps = workflow["jobs"].as_object().unwrap().values().flat_map(|job| job["steps"].as_array().unwrap());
+        let pipes = steps.filter_map(|step| step["run"].as_str()).any(|script| script.contains(" | "));
+        assert!(!pipes || workflow["defaults"]["run"]["shell"] == "bash", "{}", path.display());
+    }
 }
 
 #[test]
