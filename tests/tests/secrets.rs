@@ -2,11 +2,7 @@
 //! secret: not in its log, not in Events, status, metrics or key sets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
@@ -16,31 +12,8 @@ use kube::{
 };
 use okta_sim::DpopMode;
 use serde_json::{Value, json};
-use suites::{House, condition};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
-
-/// Everything that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use suites::{House, Log, condition};
+use tracing_subscriber::EnvFilter;
 
 /// What must not be shown, collected as it comes into being.
 #[derive(Default)]
@@ -167,7 +140,7 @@ async fn p16_a_whole_life_at_log_level_trace_shows_no_secret() {
     life.house.remove().await;
     life.look().await;
 
-    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let logged = log.text();
     assert!(logged.contains(" TRACE ") && logged.contains("pass ended") && logged.len() > 100_000, "{}", logged.len());
     assert!(life.hidden.0.len() > 100, "{}", life.hidden.0.len());
     assert_eq!(life.hidden.shown_in(&logged), Vec::<String>::new(), "in the log");

@@ -1,0 +1,91 @@
+//! P15 where the world has gone: a resource that is deleted while Teleport does not answer, or Okta is no more.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+use serde_json::Value;
+use suites::{House, Log};
+use teleport_sim::Fault;
+use testkit::eventually;
+use tokio::sync::OnceCell;
+
+/// What the operators of this process log. The houses are told apart by their namespaces.
+async fn log() -> &'static Log {
+    static LOG: OnceCell<Log> = OnceCell::const_new();
+    LOG.get_or_init(async || {
+        let log = Log::default();
+        tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).init();
+        log
+    })
+    .await
+}
+
+/// The lines of the log that speak of this house.
+fn lines(log: &Log, house: &House) -> Vec<String> {
+    log.text().lines().filter(|line| line.contains(&house.namespace)).map(str::to_owned).collect()
+}
+
+/// A house of three people whose resource locks them at its end, and a second for that.
+async fn house() -> House {
+    let house = House::with_settings(3, |settings| settings.cleanup_within = Duration::from_secs(1)).await;
+    house.put_secrets().await;
+    let mut spec = house.spec();
+    spec["deletionPolicy"] = "Lock".into();
+    house.change(&spec).await;
+    house.until_ready().await;
+    house
+}
+
+/// What the Event with this reason says.
+async fn event(house: &House, reason: &str) -> String {
+    let events: Api<Event> = house.api();
+    eventually(suites::ground::SOON, reason, async || {
+        let all = events.list(&ListParams::default()).await.unwrap().items;
+        let told: Vec<String> = all.iter().filter_map(|event| event.reason.clone()).collect();
+        let found = all.into_iter().find(|event| event.reason.as_deref() == Some(reason));
+        found.and_then(|event| event.note).ok_or(format!("{told:?}"))
+    })
+    .await
+    .unwrap()
+}
+
+// finalizer.rs, `clean_up`: `within`; `end`: `leave_behind`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_ends_although_teleport_does_not_answer() {
+    let log = log().await;
+    let house = house().await;
+    let owner = format!("usersync.dev/owner={}/acme", house.namespace);
+    // Every call is heard, and none is answered while this test runs.
+    let users = house.teleport.state().users;
+    house.teleport.fault(Fault::delay("*", Duration::from_secs(3600)));
+    house.remove().await;
+    let told = event(&house, "LeftBehind").await;
+    assert!(told.contains(&owner) && told.contains("Teleport did not answer in time"), "{told}");
+    let left = lines(log, &house);
+    let left = left.iter().find(|line| line.contains("without its deletionPolicy being carried out")).unwrap();
+    assert!(left.contains("WARN") && left.contains("Teleport did not answer in time"), "{left}");
+    // Nothing was half done: the users are there, and none of them is locked.
+    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (0, users));
+}
+
+// finalizer.rs, `clean_up`: `for_cleanup`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_needs_nothing_of_an_okta_that_is_gone() {
+    let log = log().await;
+    let mut house = house().await;
+    // The organisation is deleted, and with it its address.
+    let gone = okta_sim::OktaSim::start(okta_sim::Options::with_people(0, 1)).await.unwrap();
+    drop(std::mem::replace(&mut house.okta, gone));
+    house.request().await;
+    house
+        .until("Okta to be missed", |resource: &Value| suites::condition(resource, "OktaReady")["status"] == "False")
+        .await;
+    house.remove().await;
+    assert_eq!(event(&house, "CleanedUp").await, "3 users locked, 0 locked and deleted");
+    assert_eq!(house.teleport.locks().len(), 3);
+    let lines = lines(log, &house);
+    assert!(lines.iter().any(|line| line.contains("released the deleted resource")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("are left in Teleport")), "{lines:#?}");
+}
