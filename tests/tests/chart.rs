@@ -24,7 +24,7 @@ const HOW: &str = "UPDATE=1 cargo test -p suites --test chart";
 
 /// Values that switch on everything, for what can only be seen then.
 fn everything() -> Value {
-    json!({
+    let mut values = json!({
         "image": { "repository": "registry.example.com/okta-user-sync", "digest": format!("sha256:{}", "a".repeat(64)) },
         "imagePullSecrets": [{ "name": "registry" }],
         "teleportAddress": "teleport.example.com:443",
@@ -64,7 +64,10 @@ fn everything() -> Value {
         "oktaUserSyncs": [{ "name": "acme", "annotations": { "example.com/a": "b" }, "spec": {
             "okta": { "orgURL": "https://acme.okta.com", "clientID": "0oa1api2services3app" },
         } }],
-    })
+    });
+    // One macro holds no more than that.
+    values["onlyAllowedRoles"] = true.into();
+    values
 }
 
 /// The cases that snapshots are kept of.
@@ -207,6 +210,7 @@ fn mistakes() -> Vec<(Value, &'static str)> {
         (json!({ "teleportJoin": { "token": "t" }, "teleportAddress": "t:443" }), "needs teleportAddress"),
         (json!({ "allowedRoles": [] }), "/allowedRoles"),
         (json!({ "allowedRoles": ["a,b"] }), "/allowedRoles/0"),
+        (json!({ "onlyAllowedRoles": "yes" }), "/onlyAllowedRoles"),
         (json!({ "oktaCA": "/etc/ca.pem" }), "/oktaCA"),
         (json!({ "proxy": { "https": "https://proxy:3128" } }), "/proxy/https"),
         (json!({ "concurrency": 0 }), "/concurrency"),

@@ -2,7 +2,7 @@
 //! delete (P4); only then the mass of creations and updates, so that they delay no lock.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     people::{Cause, People},
     plan::{Creation, Lift, Removal, Suspension, Update, UpdateKind},
     policy::Policy,
+    role::Role,
     user::User,
 };
 
@@ -41,8 +42,8 @@ pub struct Writer<'a, C> {
     pub policy: &'a Policy,
     /// Life of a leaver's lock.
     pub lock_life: SignedDuration,
-    /// Roles that the cluster has; none other is carried over to a new user name.
-    pub role_names: &'a HashSet<String>,
+    /// Roles that the cluster has, by name; none other is carried over to a new user name.
+    pub roles: &'a HashMap<String, Role>,
     /// Now.
     pub now: Timestamp,
     /// Id of the pass, for lock messages and logs.
@@ -176,12 +177,8 @@ impl<C: Cluster> Writer<'_, C> {
         let Some(desired) = people.changed(&creation.okta_id) else { return Ok(Carried::default()) };
         let mut kept = Carried::default();
         if let Some(old) = creation.renamed_from.as_deref().filter(|_| self.policy.carry_over) {
-            kept = self
-                .cluster
-                .user(old)
-                .await?
-                .map(|user| carried(&user, self.policy, self.role_names))
-                .unwrap_or_default();
+            kept =
+                self.cluster.user(old).await?.map(|user| carried(&user, self.policy, self.roles)).unwrap_or_default();
         }
         let why = "belongs, and has no user yet";
         let write = self.told(Action::CreateUser, &creation.okta_id, &creation.name, why);

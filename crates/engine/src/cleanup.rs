@@ -1,6 +1,6 @@
 //! What happens to our users when the resource is deleted (P15). Okta is not asked: the deletion is the order.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use api::{
@@ -65,7 +65,7 @@ pub async fn cleanup<C: Cluster>(
         facts: &facts,
         policy,
         lock_life,
-        role_names: &HashSet::new(),
+        roles: &HashMap::new(),
         now,
         pass,
         may_write,

@@ -1,7 +1,7 @@
 //! What a person should be in Teleport, and how an existing user is brought there with every foreign field kept (P7).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
 };
 
@@ -12,6 +12,7 @@ use crate::{
     person::Person,
     policy::Policy,
     report::FieldChange,
+    role::Role,
     traits,
     user::{ConnectorRef, NewUser, Traits, User, UserEdit, label},
 };
@@ -176,14 +177,15 @@ pub struct Carried {
 }
 
 /// What was given to `user` by hand, on a cluster that has these roles.
-pub(crate) fn carried(user: &User, policy: &Policy, role_names: &HashSet<String>) -> Carried {
+pub(crate) fn carried(user: &User, policy: &Policy, roles: &HashMap<String, Role>) -> Carried {
     let ours = Ours::of(user);
     let by_hand = user.roles.iter().filter(|role| !ours.roles.contains(&role.as_str())).cloned();
-    let (existing, missing): (Vec<String>, _) = by_hand.partition(|role| role_names.contains(role));
-    let (roles, refused) = existing.into_iter().partition(|role| policy.ceiling.allows(role));
+    let (existing, missing): (Vec<String>, _) = by_hand.partition(|name| roles.contains_key(name));
+    let (given, refused) =
+        existing.into_iter().partition(|name| roles.get(name).is_some_and(|role| policy.ceiling.allows(role)));
     let foreign = |name: &&String| !ours.has_trait(name);
     let traits = user.traits.iter().filter(|(name, _)| foreign(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
-    Carried { roles, traits, refused, missing }
+    Carried { roles: given, traits, refused, missing }
 }
 
 /// Digest of what is ours of `user`; equal to [`DesiredUser::digest`] exactly when [`DesiredUser::edit`] has nothing to
@@ -296,4 +298,118 @@ pub fn field_changes(user: &User, edit: &UserEdit) -> Vec<FieldChange> {
     }
     note("expires".into(), user.expires.map(|t| t.to_string()).unwrap_or_default(), String::new());
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_values::{person, policy_with};
+
+    /// Ada has a title, two groups and three clubs, and a trait beside the prefix.
+    fn ada(mode: OriginMode) -> DesiredUser {
+        let mut ada = person("00u1", "ada");
+        for (attribute, value) in
+            [("title", json!("Boss")), ("groups", json!(["b", "a"])), ("clubs", json!(["z", "x", "y"]))]
+        {
+            ada.profile.insert(attribute.into(), value);
+        }
+        let mapped = json!([{ "from": "user.profile.title", "to": "rank" }]);
+        let policy = policy_with(|spec| spec.users.traits.map = serde_json::from_value(mapped).unwrap());
+        desired(&ada, "ada", &policy, mode)
+    }
+
+    /// Her user, as it was made.
+    fn made(desired: &DesiredUser) -> User {
+        let new = desired.new_user("okta", &Carried::default());
+        User { name: new.name, labels: new.labels, roles: new.roles, traits: new.traits, ..User::default() }
+    }
+
+    fn strings(values: &[&str]) -> Vec<String> {
+        values.iter().map(|value| (*value).to_owned()).collect()
+    }
+
+    #[test]
+    fn only_a_trait_beside_the_prefix_is_recorded_by_name() {
+        assert_eq!(ada(OriginMode::Bot).labels[names::TRAITS_LABEL], "rank");
+        let bob = |prefix: &str| {
+            let policy = policy_with(|spec| spec.users.traits.prefix = prefix.into());
+            desired(&person("00u2", "bob"), "bob", &policy, OriginMode::Bot).labels
+        };
+        assert_eq!(bob("okta/").get(names::TRAITS_LABEL), None);
+        assert_eq!(bob("").get(names::TRAITS_LABEL).map(String::as_str), Some("login"), "nothing is under no prefix");
+    }
+
+    /// A user that differs from what it was made as, and whether it needs a change by each way that we are known.
+    type Case = (&'static str, fn(&mut User), [bool; 2]);
+
+    // Whatever is compared by digest alone must come to the same as the comparison of the whole users.
+    #[test]
+    fn a_digest_differs_exactly_when_there_is_something_to_change() {
+        let cases: [Case; 14] = [
+            ("as it was made", |_| {}, [false, false]),
+            ("two values in another order", |u| u.traits.get_mut("okta/groups").unwrap().reverse(), [false, false]),
+            ("three values in another order", |u| u.traits.get_mut("okta/clubs").unwrap().reverse(), [false, false]),
+            ("a value more", |u| u.traits.get_mut("okta/groups").unwrap().push("c".into()), [true, true]),
+            ("a trait of ours gone", |u| drop(u.traits.remove("rank")), [true, true]),
+            (
+                "another value beside the prefix",
+                |u| u.traits.get_mut("rank").unwrap()[0] = "Clerk".into(),
+                [true, true],
+            ),
+            ("a trait under our prefix", |u| drop(u.traits.insert("okta/x".into(), vec!["y".into()])), [true, true]),
+            ("a foreign trait", |u| drop(u.traits.insert("logins".into(), vec!["root".into()])), [false, false]),
+            ("a foreign role", |u| u.roles.push("dev".into()), [false, false]),
+            ("our role gone", |u| u.roles.clear(), [true, true]),
+            ("a foreign label", |u| drop(u.labels.insert("team".into(), "blue".into())), [false, false]),
+            ("our label gone", |u| drop(u.labels.remove(names::TRAITS_LABEL)), [true, true]),
+            ("the origin gone", |u| drop(u.labels.remove(label::ORIGIN)), [false, true]),
+            ("an end", |u| u.expires = Some(jiff::Timestamp::MAX), [true, true]),
+        ];
+        for (what, change, differs) in cases {
+            for (mode, differs) in [OriginMode::Bot, OriginMode::Okta].into_iter().zip(differs) {
+                let desired = ada(mode);
+                let mut user = made(&desired);
+                change(&mut user);
+                assert_eq!(desired.edit(&user).is_some(), differs, "{what}, {mode:?}");
+                assert_eq!(desired.digest() != digest_of(&user, mode), differs, "{what}, {mode:?}");
+            }
+        }
+        // An origin that somebody else gave is no word of ours.
+        let desired = ada(OriginMode::Bot);
+        let mut user = made(&desired);
+        user.labels.insert(label::ORIGIN.into(), "dynamic".into());
+        assert_eq!((desired.edit(&user), digest_of(&user, OriginMode::Bot)), (None, desired.digest()));
+    }
+
+    // desired.rs, `edit`: each `filter`.
+    #[test]
+    fn p07_an_edit_sets_what_is_ours_and_keeps_everything_else() {
+        let desired = ada(OriginMode::Bot);
+        let mut user = made(&desired);
+        // It was made for another role, another trait beside the prefix, and under another prefix.
+        user.labels.insert(names::ROLES_LABEL.into(), "requester".into());
+        user.labels.insert(names::TRAITS_LABEL.into(), "grade".into());
+        user.labels.insert(names::TRAIT_PREFIX_LABEL.into(), "sso/".into());
+        user.labels.insert("team".into(), "blue".into());
+        user.roles = strings(&["dev", "requester"]);
+        user.traits = [("grade", "7"), ("sso/title", "Boss"), ("okta/old", "x"), ("logins", "ada")]
+            .map(|(name, value)| (name.to_owned(), vec![value.to_owned()]))
+            .into();
+        let edit = desired.edit(&user).unwrap();
+        assert_eq!(edit.roles, ["dev", "okta-requester"]);
+        let traits: Vec<&str> = edit.traits.keys().map(String::as_str).collect();
+        assert_eq!(traits, ["logins", "okta/clubs", "okta/groups", "okta/login", "okta/title", "rank"]);
+        assert_eq!(
+            (edit.labels["team"].as_str(), edit.labels[names::ROLES_LABEL].as_str()),
+            ("blue", "okta-requester")
+        );
+        // What has one owner only is not taken away for want of a wish.
+        let nobody = DesiredUser { roles: vec![], ..desired.clone() };
+        assert_eq!(nobody.edit(&user).unwrap().roles, ["dev"]);
+        user.roles = strings(&["okta-requester"]);
+        user.labels.insert(names::ROLES_LABEL.into(), "okta-requester".into());
+        assert_eq!(desired.edit(&user).unwrap().roles, ["okta-requester"], "kept in its place, and once");
+    }
 }

@@ -20,6 +20,7 @@ pub mod feed;
 pub mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod ground;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
@@ -39,9 +40,11 @@ pub mod preflight;
 pub mod report;
 pub mod role;
 pub mod roster;
+mod ruling;
 
 #[cfg(test)]
 mod test_values;
 pub mod traits;
 pub mod user;
 mod words;
+mod writing;

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn role(hours: Option<i64>) -> Role {
-        Role { name: "r".into(), max_session_ttl: hours.map(SignedDuration::from_hours) }
+        Role { name: "r".into(), max_session_ttl: hours.map(SignedDuration::from_hours), grants_nothing: false }
     }
 
     // lock.rs, `lock_life`: `max` over all roles.

@@ -22,13 +22,15 @@ use crate::{
     confirm::{Verdict, ask, verdict},
     directory::{Directory, Standing},
     failure::Failure,
+    ground::Ground,
     guard,
     observed::Observed,
-    pass::{Ground, Pass, Work},
+    pass::Pass,
     people::{Cause, Judgement, People, Sight},
     person::PersonStatus,
     plan::{Plan, Removal, Situation, plan},
     report::{Outcome, Read, Report},
+    writing::Work,
 };
 
 /// Questions asked of one side at the same time.

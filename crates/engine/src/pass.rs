@@ -1,33 +1,29 @@
 //! One pass: read, desire, plan, guard, apply, report.
 
-use std::{
-    collections::HashSet,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-};
-
 use api::{
     spec::{Mode, RemovalAction},
     status::{Memory, PendingPlan, UserCounts},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::debug;
 
 use crate::{
-    apply::{DEALT_WITH, Ended, MayWrite, Removed, Writer},
-    cluster::{Cluster, ClusterFacts, ConnectorLookup},
-    confirm::{Confirmation, confirm},
+    apply::MayWrite,
+    cluster::Cluster,
     desired::{carried, field_changes, fields_of},
-    directory::{Directory, Organisation, PeopleSource},
-    failure::{Class, Failure, Side},
-    guard::{self, Ruling},
-    journal::{Grounds, Journal},
+    directory::Directory,
+    failure::{Class, Failure},
+    ground::Ground,
+    journal::Journal,
     ledger::Ledger,
-    lock::{LockReason, lock_life},
+    lock::LockReason,
     observed::Observed,
-    people::{Cause, People},
-    plan::{Creation, Plan, Removal, Situation, UpdateKind, count, left_alone, plan},
+    people::People,
+    plan::{Creation, Plan, Removal, Situation, count, plan},
     policy::Policy,
     report::{Change, FieldChange, Outcome, Read, Report},
+    ruling::Ruled,
+    writing::Work,
 };
 
 /// How far a pass has come.
@@ -73,16 +69,6 @@ pub struct Pass<'a> {
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
     /// Told of every write, before and after it.
     pub journal: &'a dyn Journal,
-}
-
-/// What is known before people are read.
-pub(crate) struct Ground {
-    pub(crate) cluster: ClusterFacts,
-    pub(crate) organisation: Organisation,
-    pub(crate) source: PeopleSource,
-    pub(crate) lock_life: SignedDuration,
-    /// Roles that the cluster has.
-    pub(crate) role_names: HashSet<String>,
 }
 
 impl Pass<'_> {
@@ -179,70 +165,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Proves both sides before anything else: our own identity, the roles, the life of a lock, the organisation, the app.
-    pub(crate) async fn ground<D: Directory, C: Cluster>(
-        &self,
-        directory: &D,
-        cluster: &C,
-        report: &mut Report,
-    ) -> Result<Ground, Failure> {
-        let facts = cluster.prove_identity().await?;
-        report.warnings.extend(facts.notices.iter().cloned());
-        report.cluster = Some(facts.clone());
-        let roles = cluster.roles().await?;
-        let role_names: HashSet<String> = roles.iter().map(|role| role.name.clone()).collect();
-        for wanted in &self.policy.roles {
-            if !role_names.contains(wanted) {
-                return Err(Failure::new(
-                    Side::Teleport,
-                    Class::Configuration,
-                    "RoleMissing",
-                    format!("the role {wanted:?} of users.roles does not exist on the cluster {}", facts.name),
-                    "make the role (tctl create), or name another in users.roles; okta-requester exists on Enterprise clusters only",
-                ));
-            }
-        }
-        let lock_life = lock_life(&roles, self.policy.lock_margin)?;
-        report.lock_life = Some(lock_life);
-        let source = self.policy.source(self.connector_app(cluster, report).await?)?;
-        let organisation = directory.organisation(&source).await?;
-        guard::same_organisation(&organisation, self.pinned_org)?;
-        report.warnings.extend(organisation.warnings.iter().cloned());
-        report.organisation = Some(organisation.clone());
-        if source == PeopleSource::Org {
-            report.warnings.push("scope.source is Org: everybody in the Okta organisation gets a user, whether or not the SAML app is assigned to them; App takes those alone".into());
-        }
-        Ok(Ground { cluster: facts, organisation, source, lock_life, role_names })
-    }
-
-    /// The app that the connector names. A connector that cannot be seen stops nothing as long as `scope.appID` is given:
-    /// Community Edition has none, and the system role may not read it.
-    async fn connector_app<C: Cluster>(&self, cluster: &C, report: &mut Report) -> Result<Option<String>, Failure> {
-        let name = &self.policy.connector;
-        match cluster.connector(name).await? {
-            ConnectorLookup::Found { app_id } => {
-                if let (Some(theirs), Some(ours)) = (&app_id, &self.policy.app_id)
-                    && theirs != ours
-                {
-                    report.warnings.push(format!(
-                        "scope.appID is {ours}, but the connector {name:?} belongs to the Okta app {theirs}"
-                    ));
-                }
-                Ok(app_id)
-            }
-            ConnectorLookup::Missing => {
-                report.warnings.push(format!(
-                    "Teleport has no SAML connector {name:?}: people cannot log in through it until there is one"
-                ));
-                Ok(None)
-            }
-            ConnectorLookup::Unreadable(why) => {
-                report.warnings.push(format!("the SAML connector {name:?} could not be read: {why}"));
-                Ok(None)
-            }
-        }
-    }
-
     pub(crate) fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {
         // Who could not be asked about, in a partial pass, has been counted already.
         report.counts = UserCounts { failed: report.counts.failed, ..plan.counts };
@@ -275,126 +197,6 @@ impl Pass<'_> {
             ),
             format!("leave large attributes out by users.traits.exclude in {}", self.policy.owner),
         );
-    }
-
-    /// The removals that may happen.
-    async fn guard<D: Directory>(
-        &self,
-        directory: &D,
-        ground: &Ground,
-        observed: &Observed,
-        people: &People,
-        removals: Vec<Removal>,
-        report: &mut Report,
-    ) -> Ruled {
-        let app = ground.organisation.app.as_ref();
-        let refusal = guard::refusal(&people.read, people.sight(), observed.owned(), &self.memory, app);
-        // A read that failed on its way says nothing against the people in it, unlike an empty one or a dead app.
-        if people.read == Read::Complete {
-            self.ledger.refused(refusal.is_some());
-        }
-        if let Some(refusal) = refusal {
-            report.failed("", &refusal);
-            report.outcome = Outcome::Partial;
-            report.failure = Some(refusal);
-            return Ruled::default();
-        }
-        let confirmed = self.confirmed(directory, ground, removals, report).await;
-        let spend = self.policy.mode != Mode::Preview;
-        let (confirmed, ruling) = self.ledger.rule(confirmed, self.started, spend, |confirmed, removals| {
-            let memory = Memory { removals: removals.to_vec(), ..self.memory.clone() };
-            guard::brake(confirmed, observed.owned(), self.policy, &memory, self.pending.as_ref(), self.started)
-        });
-        match ruling {
-            Ruling::Go(approval) => {
-                report.pending = None;
-                self.note_approval(approval, report);
-                if report.outcome == Outcome::Succeeded {
-                    report.memory.scope_hash.clone_from(&self.policy.scope_hash);
-                }
-                Ruled { removals: confirmed, held: Vec::new() }
-            }
-            Ruling::Hold(mut pending) => {
-                let (removals, held): (Vec<_>, Vec<_>) = confirmed.into_iter().partition(|removal| removal.begun);
-                for removal in &held {
-                    self.undone("hold", removal, &removal.cause.words());
-                }
-                self.note_unfitting_approval(&pending, report);
-                pending.approval.clone_from(&report.approval);
-                report.counts.held = pending.removals;
-                report.outcome = Outcome::Held;
-                report.pending = Some(*pending);
-                Ruled { removals, held }
-            }
-        }
-    }
-
-    async fn confirmed<D: Directory>(
-        &self,
-        directory: &D,
-        ground: &Ground,
-        removals: Vec<Removal>,
-        report: &mut Report,
-    ) -> Vec<Removal> {
-        let mut confirmed = Vec::new();
-        for answer in confirm(directory, &ground.source, self.policy, removals).await {
-            match answer {
-                Confirmation::Confirmed(removal) => confirmed.push(removal),
-                Confirmation::Denied(removal) => {
-                    self.undone("keep", &removal, "Okta says by id that the person belongs");
-                    report.problem(
-                        Class::Transient,
-                        &removal.name,
-                        format!("{} was missing from Okta's list, but Okta says by id that the person belongs; nothing was done", removal.name),
-                        "nothing; if it stays so, check the resource set of the API Services app's admin role",
-                    );
-                }
-                Confirmation::Kept(removal, keep) => {
-                    self.undone("keep", &removal, &keep.why);
-                    let told = left_alone(&removal.name, &keep.why, keep.remedy);
-                    report.problem(told.class, &told.user, told.message, told.remedy);
-                    report.counts.skipped += 1;
-                }
-                Confirmation::Unanswered(removal, failure) => {
-                    report.counts.failed += 1;
-                    report.outcome = Outcome::Partial;
-                    report.failed(&removal.name, &failure);
-                }
-            }
-        }
-        confirmed
-    }
-
-    /// The line of a decision not to remove somebody. The next pass decides the same, so it is for who asks for it.
-    fn undone(&self, action: &'static str, removal: &Removal, why: &str) {
-        let (okta_id, user) = (&removal.okta_id, &removal.name);
-        debug!(target: "decision", pass = self.id, owner = %self.policy.owner, action, okta_id, user, why);
-    }
-
-    fn note_approval(&self, approval: Option<String>, report: &mut Report) {
-        match approval {
-            Some(hash) => {
-                report.approval = Some(format!("the approval of plan {hash} was used"));
-                guard::note_use(&mut report.memory, &hash, &self.policy.approvals);
-            }
-            None if !self.policy.approvals.is_empty() && self.pending.is_some() => {
-                report.approval = Some("the held plan needs no approval any more".into());
-            }
-            None => {}
-        }
-    }
-
-    fn note_unfitting_approval(&self, pending: &PendingPlan, report: &mut Report) {
-        let fresh = self.policy.approvals.iter().find(|hash| !guard::was_used(&self.memory, hash));
-        report.approval = match fresh {
-            Some(hash) if *hash == pending.hash => {
-                Some(format!("the approval of plan {hash} came after the plan had expired; approve it anew"))
-            }
-            Some(hash) => {
-                Some(format!("the approval of plan {hash} does not fit the plan that is held now ({})", pending.hash))
-            }
-            None => None,
-        };
     }
 
     /// Lists every change, for a preview or the command line.
@@ -460,184 +262,8 @@ impl Pass<'_> {
             Some(old) => cluster.user(old).await.ok().flatten(),
             None => None,
         };
-        let kept = old.map(|user| carried(&user, self.policy, &ground.role_names)).unwrap_or_default();
+        let kept = old.map(|user| carried(&user, self.policy, &ground.roles)).unwrap_or_default();
         fields_of(&desired.new_user(&self.policy.connector, &kept))
-    }
-
-    /// Locks and deletions first, the mass of creations and updates after them. `ledger` is asked for a turn on each person;
-    /// a partial pass, which has them in hand, gives none.
-    pub(crate) async fn apply<C: Cluster>(
-        &self,
-        cluster: &C,
-        ground: &Ground,
-        work: Work<'_>,
-        ledger: Option<&Ledger>,
-        report: &mut Report,
-    ) {
-        let Work { plan, people, removals } = work;
-        let (calls, done) = (AtomicU64::new(0), AtomicUsize::new(0));
-        let total = plan.creations.len() + plan.updates.len();
-        let written = || (self.progress)(Progress::Writing { done: done.fetch_add(1, Ordering::Relaxed) + 1, total });
-        let locked = |okta_id: &str, reason| (self.progress)(Progress::Locked(okta_id, reason));
-        let writer = Writer {
-            cluster,
-            facts: &ground.cluster,
-            policy: self.policy,
-            lock_life: ground.lock_life,
-            role_names: &ground.role_names,
-            now: self.started,
-            pass: &self.id,
-            may_write: self.may_write,
-            writes: &calls,
-            written: &written,
-            locked: &locked,
-            ledger,
-            failures: AtomicUsize::new(0),
-            journal: self.journal,
-            grounds: Grounds {
-                // A partial pass, which needs no turns, has read no list.
-                people_read: (people.read == Read::Complete && ledger.is_some()).then(|| people.len()),
-                plan: (!removals.is_empty()).then(|| guard::plan_hash(removals)),
-                approved: report.memory.used_approval != self.memory.used_approval,
-            },
-        };
-        let (after_creation, at_once): (Vec<Removal>, Vec<Removal>) =
-            removals.iter().cloned().partition(|removal| removal.after_creation);
-        let (removed, suspended) = futures::join!(writer.remove(&at_once), writer.suspend(&plan.suspensions));
-        let mut fresh = self.note_removals(&at_once, removed, report);
-        for (suspension, (name, ended)) in plan.suspensions.iter().zip(suspended) {
-            if note(&suspension.okta_id, &name, ended, report).is_some() {
-                report.counts.locked += 1;
-            }
-        }
-        for (lift, (name, ended)) in plan.lifts.iter().zip(writer.lift(&plan.lifts).await) {
-            if note(&lift.okta_id, &name, ended, report).is_some() {
-                report.counts.locked -= 1;
-            }
-        }
-        let made = self.create(&writer, plan, people, report).await;
-        self.update(&writer, plan, people, report).await;
-        // P12: the old account goes only when the new one stands.
-        let made: Vec<Removal> =
-            after_creation.into_iter().filter(|removal| made.contains(removal.okta_id.as_str())).collect();
-        fresh += self.note_removals(&made, writer.remove(&made).await, report);
-        // What the brake let pass was counted at once; what did not come to a lock does not count.
-        let counted = removals.iter().filter(|removal| !removal.begun).count();
-        self.ledger.give_back(counted.saturating_sub(fresh), self.started);
-        report.writes = calls.load(Ordering::Relaxed);
-        if report.counts.failed > 0 {
-            report.outcome = Outcome::Partial;
-        }
-    }
-
-    /// Makes users; answers for whom that succeeded.
-    async fn create<'p, C: Cluster>(
-        &self,
-        writer: &Writer<'_, C>,
-        plan: &'p Plan,
-        people: &People,
-        report: &mut Report,
-    ) -> HashSet<&'p str> {
-        let mut made = HashSet::new();
-        for (creation, (name, ended)) in plan.creations.iter().zip(writer.create(&plan.creations, people).await) {
-            let failed = ended.as_ref().is_err_and(|failure| failure.reason != DEALT_WITH);
-            let Some(carried) = note(&creation.okta_id, &name, ended, report) else {
-                if failed {
-                    self.ledger.gone(&creation.okta_id, &name, false);
-                }
-                continue;
-            };
-            self.ledger.made(&creation.okta_id, &name);
-            made.insert(creation.okta_id.as_str());
-            report.counts.synced += 1;
-            if creation.renamed_from.is_some() {
-                report.counts.renamed += 1;
-            } else {
-                report.counts.created += 1;
-            }
-            report.counts.locked -= count(creation.lift.len());
-            for (roles, why) in
-                [(&carried.refused, "lie above the ceiling"), (&carried.missing, "do not exist any more")]
-            {
-                if !roles.is_empty() {
-                    report.warnings.push(format!(
-                        "{name} was renamed; roles given to the old user by hand {why} and were not given again: {}",
-                        roles.join(", ")
-                    ));
-                }
-            }
-        }
-        made
-    }
-
-    async fn update<C: Cluster>(&self, writer: &Writer<'_, C>, plan: &Plan, people: &People, report: &mut Report) {
-        for (update, (name, ended)) in plan.updates.iter().zip(writer.update(&plan.updates, people).await) {
-            let Some(changed) = note(&update.okta_id, &name, ended, report) else { continue };
-            report.counts.synced += 1;
-            match update.kind {
-                _ if !changed => {}
-                UpdateKind::Drifted => report.counts.drifted += 1,
-                UpdateKind::Changed | UpdateKind::Adopted => report.counts.updated += 1,
-            }
-        }
-    }
-
-    /// Notes how removals ended; answers how many new ones count for the brake.
-    fn note_removals(&self, removals: &[Removal], ended: Vec<Ended<Removed>>, report: &mut Report) -> usize {
-        let mut fresh = 0;
-        for (removal, (name, ended)) in removals.iter().zip(ended) {
-            // A lock that was made counts, whether or not the account has gone yet.
-            let locked = match &ended {
-                Ok(_) => true,
-                Err(failure) => failure.reason == "LockNotEnforced",
-            };
-            if locked && !removal.begun {
-                fresh += 1;
-                report.counts.locked += 1;
-            }
-            if let Some(removed) = note(&removal.okta_id, &name, ended, report) {
-                // P12: a rename is counted where the new account is made, once.
-                if !matches!(removal.cause, Cause::Renamed(_)) {
-                    report.counts.removed += 1;
-                }
-                if removed == Removed::Gone {
-                    self.ledger.gone(&removal.okta_id, &name, true);
-                }
-            }
-        }
-        fresh
-    }
-}
-
-/// What the guard says of a plan's removals.
-#[derive(Default)]
-struct Ruled {
-    /// These may happen.
-    removals: Vec<Removal>,
-    /// These wait for approval.
-    held: Vec<Removal>,
-}
-
-/// What is to be carried out.
-#[derive(Clone, Copy)]
-pub(crate) struct Work<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) people: &'a People,
-    /// Those removals of the plan that may happen.
-    pub(crate) removals: &'a [Removal],
-}
-
-/// Notes how the change of one user ended.
-fn note<T>(okta_id: &str, name: &str, ended: Result<T, Failure>, report: &mut Report) -> Option<T> {
-    match ended {
-        Ok(value) => Some(value),
-        Err(failure) if failure.reason == DEALT_WITH => None,
-        Err(failure) => {
-            report.counts.failed += 1;
-            report.failed(name, &failure);
-            report.undone(okta_id);
-            None
-        }
     }
 }
 

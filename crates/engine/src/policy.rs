@@ -11,7 +11,7 @@ use crate::{
     directory::PeopleSource,
     failure::{Class, Failure, Side},
     filter::Filter,
-    role::Ceiling,
+    role::{self, ABOVE_CEILING, Ceiling},
 };
 
 /// The settings of one resource, ready for use.
@@ -83,7 +83,7 @@ impl Policy {
     /// `spec.removal.approvedPlan` (by annotation).
     ///
     /// # Errors
-    /// A glob or filter that cannot be read, a role above the ceiling (P13).
+    /// A glob or filter that cannot be read, a role that lies above the ceiling whatever it grants (P13).
     pub fn new(
         owner: &str,
         spec: &OktaUserSyncSpec,
@@ -91,14 +91,14 @@ impl Policy {
         mut approvals: Vec<String>,
     ) -> Result<Self, Failure> {
         for role in &spec.users.roles {
-            if !ceiling.allows(role) {
+            if !ceiling.may_allow(role) {
                 return Err(refused(
-                    "RoleAboveCeiling",
+                    ABOVE_CEILING,
                     format!(
                         "users.roles names {role:?}, which this operator may not give; it may give: {}",
                         ceiling.words()
                     ),
-                    "take the role out of users.roles, or let the operator's administrator add it to --allowed-role",
+                    role::REMEDY,
                 ));
             }
         }

@@ -11,13 +11,11 @@ mod world;
 use api::spec::{Mode, RemovalAction, Suspended};
 use engine::{
     person::PersonStatus,
-    policy::Policy,
     report::{Outcome, Report},
-    role::Ceiling,
 };
 use jiff::SignedDuration;
 use serde_json::json;
-use world::{OWNER, World, id, local_user, name};
+use world::{World, id, local_user, name};
 
 fn ids(people: &[usize]) -> Vec<String> {
     people.iter().map(|n| id(*n)).collect()
@@ -162,7 +160,7 @@ async fn p05_a_restart_forgets_no_removal() {
     assert_eq!(fresh.removals(), world.memory.removals);
 }
 
-// pass.rs, `apply`: `give_back`.
+// writing.rs, `apply`: `give_back`.
 #[tokio::test]
 async fn p05_what_did_not_come_to_a_lock_is_given_back() {
     let mut world = World::imported(20).await;
@@ -300,8 +298,7 @@ async fn a_login_that_rewrote_a_user_hides_no_leaver() {
 
 /// A full pass and, once it has made so many users, a partial one beside it.
 async fn beside(world: &World, made: usize, happens: impl Fn(&World), people: &[usize]) -> (Report, Report) {
-    let ceiling = Ceiling::new(&world.ceiling).unwrap();
-    let policy = Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+    let policy = world.policy(vec![]);
     let full = world.fast(&policy, "full").run(world, world);
     let fast = async {
         while world.teleport().users.len() < made {
@@ -348,8 +345,7 @@ async fn who_could_not_be_asked_about_is_owed_and_the_full_pass_beside_it_goes_o
     let mut world = World::with_people(100);
     world.slow = 20;
     world.okta().silent.extend([id(98), id(99)]);
-    let ceiling = Ceiling::new(&world.ceiling).unwrap();
-    let policy = Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+    let policy = world.policy(vec![]);
     let full = world.fast(&policy, "full").run(&world, &world);
     let fast = async {
         while world.teleport().users.len() < 30 {
@@ -388,8 +384,7 @@ async fn p05_a_full_pass_and_a_partial_one_at_once_share_one_budget() {
     (100..160).for_each(|n| world.hire(&id(n), &format!("new{n}")));
     world.slow = 20;
     world.now += SignedDuration::from_mins(1);
-    let ceiling = Ceiling::new(&world.ceiling).unwrap();
-    let policy = Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+    let policy = world.policy(vec![]);
     let full = world.fast(&policy, "full").run(&world, &world);
     let fast = async {
         while world.teleport().users.len() < 30 {
@@ -412,11 +407,23 @@ async fn p05_a_full_pass_and_a_partial_one_at_once_share_one_budget() {
 async fn p08_a_partial_pass_writes_nothing_once_the_claim_is_lost() {
     let world = World::imported(4).await;
     world.deactivate(&id(0));
-    let ceiling = Ceiling::new(&world.ceiling).unwrap();
-    let policy = Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+    let policy = world.policy(vec![]);
     let mut pass = world.fast(&policy, "partial");
     pass.may_write = &|| false;
     let partial = pass.partial(&world, &world, &ids(&[0])).await;
     assert_eq!((partial.owed, world.writes().len()), (ids(&[0]), 0));
     assert_eq!(partial.report.memory.removals, []);
+}
+
+// observed.rs, `only`.
+#[tokio::test]
+async fn p03_nobody_is_a_leaver_whom_a_partial_pass_has_not_asked_about() {
+    let mut world = World::imported(6).await;
+    // One takes the name of another, who has left; the log has told of the first alone so far.
+    world.deactivate(&id(1));
+    world.rename(&id(0), &name(1));
+    world.partial(&ids(&[0])).await;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    world.partial(&ids(&[1])).await;
+    assert_eq!(world.writes(), ["lock user01", "delete user01"]);
 }

@@ -218,7 +218,7 @@ async fn a_side_that_is_down_is_refused_not_bad_input() {
     assert_eq!(world.writes().await, writes, "something was written");
 }
 
-// policy.rs, `new`: the ceiling, `allows`.
+// policy.rs, `new`: the ceiling, `may_allow`.
 #[tokio::test]
 async fn p13_a_role_above_the_ceiling_is_bad_input_until_it_is_allowed() {
     let world = World::of(3).await;

@@ -204,12 +204,14 @@ async fn set_permissions(
 
 /// Takes a verb on a kind from a role.
 pub(crate) fn drop_permission(cluster: &mut Cluster, role: &str, kind: &str, verb: &str) {
-    let allow = cluster.roles.get_mut(role).and_then(|role| role.spec.as_mut()).and_then(|spec| spec.allow.as_mut());
-    for rule in allow.into_iter().flat_map(|allow| &mut allow.rules) {
-        if rule.resources.iter().any(|resource| resource == kind) {
-            rule.verbs.retain(|known| known != verb);
+    let Some(role) = cluster.roles.get_mut(role) else { return };
+    preset::allow(role, |allow| {
+        for rule in &mut allow.rules {
+            if rule.resources.iter().any(|resource| resource == kind) {
+                rule.verbs.retain(|known| known != verb);
+            }
         }
-    }
+    });
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ use crate::{
     cluster::Cluster,
     identity::{Holder, Wanted},
     key::pem,
+    preset::allowed,
     shared::Shared,
     ssh,
 };
@@ -96,9 +97,8 @@ fn impersonated(cluster: &Cluster, held: &[String], asked: &auth::UserCertsReque
         if !cluster.roles.contains_key(wanted) {
             return Err(Refusal::not_found(format!("role {wanted} is not found")));
         }
-        let allowed =
-            held.iter().filter_map(|role| cluster.roles.get(role)?.spec.as_ref()?.allow.as_ref()?.impersonate.as_ref());
-        if !allowed.flat_map(|impersonate| &impersonate.roles).any(|role| role == wanted || role == "*") {
+        let may = held.iter().filter_map(|role| allowed(cluster.roles.get(role)?).impersonate);
+        if !may.flat_map(|impersonate| impersonate.roles).any(|role| role == *wanted || role == "*") {
             return Err(Refusal::access_denied(format!(
                 "user has requested role impersonation of {wanted:?}, which is not allowed"
             )));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use prost::Message as _;
-use teleport_proto::{labels, types};
+use teleport_proto::{labels, types, wrappers};
 
 use crate::{clock::to_wire, version::Edition};
 
@@ -27,7 +27,7 @@ pub(crate) fn roles(edition: Edition) -> BTreeMap<String, types::RoleV6> {
     let read_write: &[&str] = &["list", "create", "read", "update", "delete"];
     let all: &[&str] = &["user", "lock", "role", "saml", "token", "bot", "cluster_auth_preference"];
     let mut roles = vec![
-        role("access", "Access cluster resources", &[]),
+        access(),
         role(
             "auditor",
             "Review cluster events and replay sessions",
@@ -58,33 +58,43 @@ pub(crate) fn bot_role() -> types::RoleV6 {
 /// The bot's own role, which does nothing but impersonate.
 fn impersonator() -> types::RoleV6 {
     let mut role = role(BOT_USER, "Automatically generated role for bot okta-user-sync", &[]);
-    if let Some(allow) = role.spec.as_mut().and_then(|spec| spec.allow.as_mut()) {
+    allow(&mut role, |allow| {
         allow.impersonate =
             Some(types::ImpersonateConditions { roles: vec![BOT_ROLE.to_owned()], ..Default::default() });
-    }
+    });
+    role
+}
+
+fn access() -> types::RoleV6 {
+    let mut role = role("access", "Access cluster resources", &[]);
+    let all = wrappers::StringValues { values: vec!["*".to_owned()] };
+    allow(&mut role, |allow| {
+        allow.logins = vec!["{{internal.logins}}".to_owned()];
+        allow.node_labels = Some(wrappers::LabelValues { values: [("*".to_owned(), all)].into() });
+    });
     role
 }
 
 fn okta_requester() -> types::RoleV6 {
     let mut role = system(role("okta-requester", "Request Okta resources", &[]));
-    if let Some(allow) = role.spec.as_mut().and_then(|spec| spec.allow.as_mut()) {
+    allow(&mut role, |allow| {
         allow.request = Some(types::AccessRequestConditions {
             search_as_roles: vec!["okta-access".to_owned()],
             max_duration: 14 * 24 * HOUR,
             ..Default::default()
         });
-    }
+    });
     role
 }
 
 fn okta_access() -> types::RoleV6 {
     let mut role = system(role("okta-access", "Access Okta resources", &[("user_group", &["list", "read"])]));
-    let okta = teleport_proto::wrappers::StringValues { values: vec![labels::ORIGIN_OKTA.to_owned()] };
-    let matching = teleport_proto::wrappers::LabelValues { values: [(labels::ORIGIN.to_owned(), okta)].into() };
-    if let Some(allow) = role.spec.as_mut().and_then(|spec| spec.allow.as_mut()) {
+    let okta = wrappers::StringValues { values: vec![labels::ORIGIN_OKTA.to_owned()] };
+    let matching = wrappers::LabelValues { values: [(labels::ORIGIN.to_owned(), okta)].into() };
+    allow(&mut role, |allow| {
         allow.app_labels = Some(matching.clone());
         allow.group_labels = Some(matching);
-    }
+    });
     role
 }
 
@@ -96,6 +106,19 @@ fn system(mut role: types::RoleV6) -> types::RoleV6 {
     role
 }
 
+/// Changes what a role allows; what is not known of it stays out.
+pub(crate) fn allow(role: &mut types::RoleV6, change: impl FnOnce(&mut types::RoleConditions)) {
+    let mut allowed = allowed(role);
+    change(&mut allowed);
+    role.spec.get_or_insert_default().allow = allowed.encode_to_vec().into();
+}
+
+/// What a role allows, as far as it is known here.
+pub(crate) fn allowed(role: &types::RoleV6) -> types::RoleConditions {
+    let encoded = role.spec.as_ref().map(|spec| spec.allow.clone()).unwrap_or_default();
+    types::RoleConditions::decode(encoded).unwrap_or_default()
+}
+
 /// A role with allow rules and Teleport's default session lifetime of 30 hours.
 pub(crate) fn role(name: &str, description: &str, rules: &[(&str, &[&str])]) -> types::RoleV6 {
     let rules = rules.iter().map(|(kind, verbs)| types::Rule {
@@ -103,6 +126,14 @@ pub(crate) fn role(name: &str, description: &str, rules: &[(&str, &[&str])]) -> 
         verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
         ..Default::default()
     });
+    // As the server completes a role: the namespace of all, and labels that are there and say nothing.
+    let allowed = types::RoleConditions {
+        namespaces: vec!["default".to_owned()],
+        node_labels: Some(wrappers::LabelValues::default()),
+        app_labels: Some(wrappers::LabelValues::default()),
+        rules: rules.collect(),
+        ..Default::default()
+    };
     types::RoleV6 {
         kind: "role".to_owned(),
         version: "v7".to_owned(),
@@ -115,7 +146,7 @@ pub(crate) fn role(name: &str, description: &str, rules: &[(&str, &[&str])]) -> 
         }),
         spec: Some(types::RoleSpecV6 {
             options: Some(types::RoleOptions { max_session_ttl: 30 * HOUR, ..Default::default() }),
-            allow: Some(types::RoleConditions { rules: rules.collect(), ..Default::default() }),
+            allow: allowed.encode_to_vec().into(),
             deny: Some(types::RoleConditions::default()),
         }),
         ..Default::default()
@@ -192,7 +223,7 @@ fn user(name: &str, roles: &[&str], labels: &[(&str, &str)], now: Timestamp) -> 
     let unset = Some(teleport_proto::time::go_zero());
     let spec = types::UserSpecV2 {
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        traits: Some(teleport_proto::wrappers::LabelValues::default()),
+        traits: Some(wrappers::LabelValues::default()),
         status: Some(types::LoginStatus { locked_time: unset, lock_expires: unset, ..Default::default() }),
         expires: unset,
         created_by: Some(types::CreatedBy {

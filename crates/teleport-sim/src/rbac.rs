@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use teleport_proto::types;
 
-use crate::{Refusal, caller::Caller, version::Version};
+use crate::{Refusal, caller::Caller, preset, version::Version};
 
 /// Refuses unless the caller holds every verb on the kind. The refusal names each missing verb, as Teleport's does.
 pub(crate) fn require(
@@ -29,15 +29,11 @@ pub(crate) fn require(
 
 /// What the roles of a certificate allow. A deny rule wins over every allow rule.
 fn by_roles(held: &[String], roles: &BTreeMap<String, types::RoleV6>, kind: &str, verb: &str) -> bool {
-    let specs: Vec<&types::RoleSpecV6> = held.iter().filter_map(|name| roles.get(name)?.spec.as_ref()).collect();
-    let said = |side: fn(&types::RoleSpecV6) -> Option<&types::RoleConditions>| {
-        specs
-            .iter()
-            .filter_map(|spec| side(spec))
-            .flat_map(|conditions| &conditions.rules)
-            .any(|rule| covers(rule, kind, verb))
+    let said = |side: fn(&types::RoleV6) -> Option<types::RoleConditions>| {
+        let conditions = held.iter().filter_map(|name| side(roles.get(name)?));
+        conditions.flat_map(|conditions| conditions.rules).any(|rule| covers(&rule, kind, verb))
     };
-    said(|spec| spec.allow.as_ref()) && !said(|spec| spec.deny.as_ref())
+    said(|role| Some(preset::allowed(role))) && !said(|role| role.spec.as_ref()?.deny.clone())
 }
 
 fn covers(rule: &types::Rule, kind: &str, verb: &str) -> bool {
@@ -58,6 +54,8 @@ fn by_okta(version: Version, kind: &str, verb: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
 
     fn role(allow: &[(&str, &str)], deny: &[(&str, &str)]) -> types::RoleV6 {
@@ -67,9 +65,10 @@ mod tests {
                 verbs: vec![(*verb).to_owned()],
                 ..Default::default()
             });
-            Some(types::RoleConditions { rules: rules.collect(), ..Default::default() })
+            types::RoleConditions { rules: rules.collect(), ..Default::default() }
         };
-        let spec = types::RoleSpecV6 { options: None, allow: conditions(allow), deny: conditions(deny) };
+        let allow = conditions(allow).encode_to_vec().into();
+        let spec = types::RoleSpecV6 { options: None, allow, deny: Some(conditions(deny)) };
         types::RoleV6 { spec: Some(spec), ..Default::default() }
     }
 

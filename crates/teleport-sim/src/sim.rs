@@ -285,6 +285,12 @@ impl TeleportSim {
         self.shared.cluster().roles.insert(preset::name_of(role.metadata.as_ref()), role);
     }
 
+    /// The role of that name, as it is stored.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<types::RoleV6> {
+        self.shared.cluster().roles.get(name).cloned()
+    }
+
     /// Stores or replaces a role with no rules and this longest session, in seconds; 0 for none given.
     pub fn put_plain_role(&self, name: &str, max_session_seconds: i64) {
         self.put_role(admin::plain_role(name, max_session_seconds));

@@ -1,6 +1,7 @@
 //! What our roles allow, read from the roles themselves: a look ahead that writes nothing.
 
 use engine::cluster::OriginMode;
+use prost::Message as _;
 use teleport_proto::types;
 
 use crate::{call::Call, client::TeleportClient, error::TeleportError};
@@ -33,8 +34,8 @@ pub(crate) fn missing(roles: &[types::RoleV6], own: &[String]) -> Vec<Permission
     let is_own = |role: &&types::RoleV6| role.metadata.as_ref().is_some_and(|metadata| own.contains(&metadata.name));
     let specs: Vec<_> = roles.iter().filter(is_own).filter_map(|role| role.spec.as_ref()).collect();
     let allowed = |wanted: &Permission| {
-        let allow = specs.iter().filter_map(|spec| spec.allow.as_ref());
-        allow.flat_map(|allow| &allow.rules).any(|rule| covers(rule, wanted))
+        let allow = specs.iter().filter_map(|spec| types::RoleConditions::decode(spec.allow.clone()).ok());
+        allow.flat_map(|allow| allow.rules).any(|rule| covers(&rule, wanted))
     };
     let denied = |wanted: &Permission| {
         let deny = specs.iter().filter_map(|spec| spec.deny.as_ref());
@@ -82,12 +83,12 @@ mod tests {
     }
 
     fn role(name: &str, allow: Vec<types::Rule>, deny: Vec<types::Rule>) -> types::RoleV6 {
-        let conditions = |rules| Some(types::RoleConditions { rules, ..types::RoleConditions::default() });
+        let conditions = |rules| types::RoleConditions { rules, ..types::RoleConditions::default() };
         types::RoleV6 {
             metadata: Some(types::Metadata { name: name.into(), ..types::Metadata::default() }),
             spec: Some(types::RoleSpecV6 {
-                allow: conditions(allow),
-                deny: conditions(deny),
+                allow: conditions(allow).encode_to_vec().into(),
+                deny: Some(conditions(deny)),
                 ..types::RoleSpecV6::default()
             }),
             ..types::RoleV6::default()

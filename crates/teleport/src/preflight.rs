@@ -9,7 +9,7 @@ use engine::{
     failure::Failure,
     lock::lock_life,
     preflight::{Checklist, Line, Verdict},
-    role::{Ceiling, Role},
+    role::{self, Ceiling, Role},
 };
 use jiff::{SignedDuration, Timestamp};
 use teleport_proto::auth;
@@ -236,17 +236,16 @@ impl Look<'_> {
 
     /// Roles that people are to get, and how long a lock has to last.
     fn roles(&mut self, roles: Option<&[Role]>) {
-        let above: Vec<&str> =
-            self.intent.roles.iter().filter(|role| !self.intent.ceiling.allows(role)).map(String::as_str).collect();
+        let ceiling = self.intent.ceiling;
+        let on_cluster = |name: &str| roles.and_then(|roles| roles.iter().find(|role| role.name == name));
+        // What a role grants is known only where roles can be read and there is one of that name.
+        let may = |name: &str| on_cluster(name).map_or_else(|| ceiling.may_allow(name), |role| ceiling.allows(role));
+        let above: Vec<&str> = self.intent.roles.iter().map(String::as_str).filter(|name| !may(name)).collect();
         if !above.is_empty() {
             self.list.fail(
                 ROLES,
-                format!(
-                    "users.roles names {}, but only these may be given: {}",
-                    above.join(", "),
-                    self.intent.ceiling.words()
-                ),
-                "take the role out of users.roles, or let the operator's administrator add it to --allowed-role",
+                format!("users.roles names {}, but only these may be given: {}", above.join(", "), ceiling.words()),
+                role::REMEDY,
             );
         }
         let Some(roles) = roles else {
@@ -256,13 +255,8 @@ impl Look<'_> {
             }
             return self.list.skip_after(LOCK_LIFETIME, why);
         };
-        let missing: Vec<&str> = self
-            .intent
-            .roles
-            .iter()
-            .filter(|wanted| !roles.iter().any(|role| role.name == **wanted))
-            .map(String::as_str)
-            .collect();
+        let missing: Vec<&str> =
+            self.intent.roles.iter().map(String::as_str).filter(|wanted| on_cluster(wanted).is_none()).collect();
         if !missing.is_empty() {
             self.list.fail(
                 ROLES,

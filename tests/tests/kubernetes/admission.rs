@@ -72,7 +72,8 @@ async fn refused(ground: &Ground, name: &str, spec: &Value, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_the_ceiling_on_roles_holds_at_admission() {
     let ground = Ground::shared("ceiling").await;
-    install(&ground, json!({ "allowedRoles": ["okta-requester", "team-*", "a.b?", "auditor", "*-on-call"] })).await;
+    let allowed = ["okta-requester", "team-*", "a.b?", "auditor", "*-on-call"];
+    install(&ground, json!({ "allowedRoles": allowed, "onlyAllowedRoles": true })).await;
     until_in_force(&ground, &with_roles(&["no-such-role"])).await;
     for (n, roles) in [
         vec!["okta-requester"],
@@ -108,10 +109,23 @@ async fn p13_the_ceiling_on_roles_holds_at_admission() {
     ground.put("good-1", &with_roles(&["team-blue"])).await;
 }
 
+// admission.yaml of the chart: `role in ['editor', 'auditor', 'access']`, without onlyAllowedRoles.
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_what_a_role_grants_is_left_to_the_operator_but_for_the_three_that_hand_out_the_cluster() {
+    let ground = Ground::shared("contents").await;
+    install(&ground, json!({ "allowedRoles": ["okta-requester", "auditor", "*"] })).await;
+    until_in_force(&ground, &with_roles(&["editor"])).await;
+    ground.put("good", &with_roles(&["okta-requester", "newcomer", "auditor"])).await;
+    for role in ["editor", "access"] {
+        refused(&ground, "bad", &with_roles(&["newcomer", role]), &[role, "grants nothing by itself"]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pattern_never_allows_what_hands_out_the_cluster() {
     let ground = Ground::shared("pattern").await;
-    install(&ground, json!({ "allowedRoles": ["*"], "admission": { "secretNames": ["probe"] } })).await;
+    let admission = json!({ "secretNames": ["probe"] });
+    install(&ground, json!({ "allowedRoles": ["*"], "onlyAllowedRoles": true, "admission": admission })).await;
     until_in_force(&ground, &with_roles(&["anything"])).await;
     let mut spec = with_roles(&["anything"]);
     spec["okta"]["privateKeySecretRef"]["name"] = "probe".into();
@@ -127,7 +141,7 @@ async fn a_pattern_never_allows_what_hands_out_the_cluster() {
 async fn only_named_secrets_and_namespaces_where_somebody_wants_that() {
     let ground = Ground::shared("secrets").await;
     let admission = json!({ "secretNames": ["okta-*", "teleport-identity"], "namespaces": [ground.namespace] });
-    install(&ground, json!({ "admission": admission })).await;
+    install(&ground, json!({ "onlyAllowedRoles": true, "admission": admission })).await;
     until_in_force(&ground, &with_roles(&["no-such-role"])).await;
     ground.put("good", &refers_to("okta-key", "teleport-identity")).await;
     ground
@@ -172,7 +186,7 @@ async fn what_is_there_already_can_still_be_deleted_and_is_told_by_the_operator(
     let ground = Ground::shared("lowered").await;
     ground.put("old", &with_roles(&["editor"])).await;
     ground.patch("old", &json!({ "metadata": { "finalizers": ["usersync.dev/cleanup"] } })).await;
-    install(&ground, json!({})).await;
+    install(&ground, json!({ "onlyAllowedRoles": true })).await;
     until_in_force(&ground, &with_roles(&["no-such-role"])).await;
     let operator = crate::Inside::start(&ground, |_| {}).await;
     // Status, finalizer and annotations are written as before; only a new specification is looked at.
@@ -186,7 +200,8 @@ async fn what_is_there_already_can_still_be_deleted_and_is_told_by_the_operator(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_finds_nothing_wrong_with_the_expressions() {
     let ground = Ground::shared("types").await;
-    let values = json!({ "allowedRoles": ["a", "b-*"], "admission": { "secretNames": ["x"], "namespaces": ["y"] } });
+    let admission = json!({ "secretNames": ["x"], "namespaces": ["y"] });
+    let values = json!({ "allowedRoles": ["a", "b-*"], "onlyAllowedRoles": true, "admission": admission });
     let policy = install(&ground, values).await;
     let name = policy.metadata.name.unwrap();
     // Each path that an expression names is there in the definition: the server's own controller would warn; without one

@@ -1,10 +1,15 @@
 //! How somebody goes: the lock first, long enough, then the account (P4, P10, P15).
 
 use api::spec::RemovalAction;
-use engine::{lock::LockReason, person::PersonStatus, report::Outcome};
+use engine::{
+    failure::{Class, Failure, Side},
+    lock::LockReason,
+    person::PersonStatus,
+    report::Outcome,
+};
 use jiff::SignedDuration;
 
-use crate::world::{OWNER, World, id, local_user, name};
+use crate::world::{World, id, local_user, name};
 
 // apply.rs, `remove`: not asking whether the lock is enforced. (The world itself notes a deletion without a lock.)
 #[tokio::test]
@@ -48,7 +53,7 @@ async fn p10_the_lock_lasts_longer_than_any_credential() {
     assert_eq!(expires.duration_since(world.now), SignedDuration::from_hours(101));
 }
 
-// pass.rs, `ground`: the life of a lock is computed before anything is written.
+// ground.rs, `ground`: the life of a lock is computed before anything is written.
 #[tokio::test]
 async fn p10_without_roles_to_read_nothing_is_guessed() {
     let mut world = World::imported(2).await;
@@ -65,14 +70,31 @@ async fn p15_deletion_of_the_resource_leaves_locks_or_deletes_as_it_says() {
     for (action, users, locked) in [(Orphan, 4, 0), (Lock, 4, 3), (Delete, 1, 3)] {
         let world = World::imported(3).await;
         world.foreign_user(local_user("admin"));
-        let ceiling = engine::role::Ceiling::new(&world.ceiling).unwrap();
-        let mut policy = engine::policy::Policy::new(OWNER, &world.spec, &ceiling, vec![]).unwrap();
+        let mut policy = world.policy(vec![]);
         let done =
             engine::cleanup::cleanup(&world, &mut policy, action, "end", world.now, &|| true, &world).await.unwrap();
         assert_eq!((done.left.len(), world.user_names().len()), (0, users), "{action:?}");
+        let told = if action == Delete { (done.deleted, done.locked) } else { (done.locked, done.deleted) };
+        assert_eq!(told, (locked, 0), "{action:?}");
         assert_eq!(world.teleport().locks.len(), locked, "{action:?}");
         assert_eq!(world.teleport().violations, Vec::<String>::new());
+        // P3: nobody was asked about; the writes say so.
+        assert!(world.teleport().told.iter().skip(3).all(|told| !told.confirmed_by_id), "{action:?}");
     }
+}
+
+// cleanup.rs, `cleanup`: `MAX_LEFT`.
+#[tokio::test]
+async fn p15_what_an_attempt_leaves_is_named_as_far_as_a_person_reads() {
+    let world = World::imported(30).await;
+    for n in 0..25 {
+        let failure = Failure::new(Side::Teleport, Class::Permission, "Refused", format!("no {n}"), "ask");
+        world.teleport().refuses.insert(name(n), failure);
+    }
+    let (mut policy, action) = (world.policy(vec![]), api::spec::DeletionPolicy::Delete);
+    let done = engine::cleanup::cleanup(&world, &mut policy, action, "end", world.now, &|| true, &world).await.unwrap();
+    assert_eq!((done.deleted, done.left.len(), done.problems.len()), (5, 20, 20));
+    assert_eq!((done.left[0].as_str(), done.problems[0].message.as_str()), ("user00", "no 0"));
 }
 
 #[tokio::test]

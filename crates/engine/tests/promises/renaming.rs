@@ -1,13 +1,13 @@
 //! Who goes under another name, or under one that nobody may have (P12).
 
 use api::spec::RemovalAction;
-use engine::{person::PersonStatus, report::Outcome};
+use engine::{lock::LockReason, person::PersonStatus, report::Outcome, role::Role};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::world::{World, id, local_user, name};
+use crate::world::{World, id, local_user, name, role};
 
-// pass.rs, `apply`: the old account after the new one; `note_removals`: counted once.
+// writing.rs, `apply`: the old account after the new one; `note_removals`: counted once.
 #[tokio::test]
 async fn p12_a_rename_makes_the_new_account_first_and_counts_once() {
     let mut world = World::imported(3).await;
@@ -21,6 +21,8 @@ async fn p12_a_rename_makes_the_new_account_first_and_counts_once() {
     let report = world.pass().await;
     assert_eq!(world.writes(), ["create ann", "lock user00", "delete user00"]);
     assert_eq!((report.counts.renamed, report.counts.created, report.counts.removed), (1, 0, 0));
+    let reason = world.teleport().locks.values().next().and_then(|lock| lock.ours.clone()).map(|mark| mark.reason);
+    assert_eq!(reason, Some(LockReason::Renamed), "and the lock says that nobody left");
     let ann = world.teleport().users["ann"].clone();
     assert_eq!(ann.roles, ["okta-requester", "dev"], "roles by hand follow, under the ceiling");
     assert_eq!(ann.traits["logins"], ["ann"]);
@@ -128,6 +130,22 @@ async fn p12_a_role_by_hand_that_is_no_more_stops_no_rename() {
     assert_eq!(world.teleport().users["ann"].roles, ["okta-requester"]);
     let told = |role: &str, why: &str| report.warnings.iter().any(|w| w.contains(role) && w.contains(why));
     assert!(told("dev", "do not exist any more") && told("editor", "above the ceiling"), "{:?}", report.warnings);
+}
+
+// desired.rs, `carried`: `allows`.
+#[tokio::test]
+async fn p13_what_follows_a_person_to_a_new_name_is_held_to_what_it_grants_now() {
+    let mut world = World::imported(2).await;
+    world.only_named_roles = false;
+    world.teleport().roles.push(Role { grants_nothing: true, ..role("asker", None) });
+    world.teleport().roles.push(role("root", None));
+    let by_hand = ["asker", "root", "editor"].map(str::to_owned);
+    world.teleport().users.get_mut(&name(0)).unwrap().roles.extend(by_hand);
+    world.rename(&id(0), "ann");
+    let report = world.pass().await;
+    assert_eq!(world.teleport().users["ann"].roles, ["okta-requester", "asker"]);
+    let told = report.warnings.iter().any(|warning| warning.contains("root, editor") && warning.contains("ceiling"));
+    assert!(told, "{:?}", report.warnings);
 }
 
 /// One corner of a rename: what happens, who is told of it, and what the remedy speaks of.

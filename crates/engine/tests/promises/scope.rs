@@ -33,7 +33,7 @@ async fn groups_and_filter_narrow_the_scope_and_a_failing_filter_keeps_people() 
     assert_eq!((report.counts.removed, world.locked(&name(2))), (1, true));
 }
 
-// people.rs, `judge`; pass.rs, `ground`: the word about Org.
+// people.rs, `judge`; ground.rs, `ground`: the word about Org.
 #[tokio::test]
 async fn the_source_says_who_belongs_and_org_says_so_loudly() {
     let mut world = World::with_people(4);

@@ -38,12 +38,19 @@ pub const ORG_URL: &str = "https://acme.okta.com";
 /// The resource of every test.
 pub const OWNER: &str = "ns/acme";
 
+/// A role that grants something.
+pub fn role(name: &str, max_session_ttl: Option<SignedDuration>) -> Role {
+    Role { name: name.into(), max_session_ttl, grants_nothing: false }
+}
+
 /// Both sides, the settings, and what passes left to know.
 pub struct World {
     pub okta: Mutex<Okta>,
     pub teleport: Mutex<Teleport>,
     pub spec: OktaUserSyncSpec,
     pub ceiling: Vec<String>,
+    /// Whether the operator gives the roles of the ceiling's names alone.
+    pub only_named_roles: bool,
     pub approvals: Vec<String>,
     pub memory: Memory,
     pub pending: Option<PendingPlan>,
@@ -69,9 +76,9 @@ impl World {
             teleport: Mutex::new(Teleport {
                 enforces: true,
                 roles: vec![
-                    Role { name: "okta-requester".into(), max_session_ttl: Some(SignedDuration::from_hours(30)) },
-                    Role { name: "dev".into(), max_session_ttl: None },
-                    Role { name: "editor".into(), max_session_ttl: None },
+                    role("okta-requester", Some(SignedDuration::from_hours(30))),
+                    role("dev", None),
+                    role("editor", None),
                 ],
                 ..Teleport::default()
             }),
@@ -81,6 +88,7 @@ impl World {
             }))
             .unwrap(),
             ceiling: vec!["okta-requester".into(), "dev".into()],
+            only_named_roles: true,
             approvals: vec![],
             memory: Memory::default(),
             pending: None,
@@ -161,6 +169,21 @@ impl World {
         self.teleport().users.insert(user.name.clone(), user);
     }
 
+    /// What the resource asks for, under the operator's ceiling.
+    pub fn policy(&self, approvals: Vec<String>) -> Policy {
+        match self.try_policy(approvals) {
+            Ok(policy) => policy,
+            Err(failure) => panic!("{failure}: {}", failure.remedy),
+        }
+    }
+
+    /// The same, where it may be refused.
+    pub fn try_policy(&self, approvals: Vec<String>) -> Result<Policy, Failure> {
+        let named = Ceiling::new(&self.ceiling).unwrap();
+        let ceiling = if self.only_named_roles { named } else { named.and_roles_without_grants() };
+        Policy::new(OWNER, &self.spec, &ceiling, approvals)
+    }
+
     /// Runs one pass a minute later and keeps what it leaves to know.
     pub async fn pass(&mut self) -> Report {
         self.pass_while(&|| true).await
@@ -170,11 +193,7 @@ impl World {
     pub async fn pass_while(&mut self, may_write: &(dyn Fn() -> bool + Sync)) -> Report {
         self.now += SignedDuration::from_mins(1);
         self.passes += 1;
-        let policy = match Policy::new(OWNER, &self.spec, &Ceiling::new(&self.ceiling).unwrap(), self.approvals.clone())
-        {
-            Ok(policy) => policy,
-            Err(failure) => panic!("{failure}: {}", failure.remedy),
-        };
+        let policy = self.policy(self.approvals.clone());
         let pass = Pass {
             policy: &policy,
             memory: self.memory.clone(),
@@ -202,8 +221,7 @@ impl World {
     pub async fn partial(&mut self, people: &[String]) -> Partial {
         self.now += SignedDuration::from_secs(1);
         self.passes += 1;
-        let ceiling = Ceiling::new(&self.ceiling).unwrap();
-        let policy = Policy::new(OWNER, &self.spec, &ceiling, self.approvals.clone()).unwrap();
+        let policy = self.policy(self.approvals.clone());
         let partial = self.fast(&policy, &format!("partial{}", self.passes)).partial(&*self, &*self, people).await;
         self.memory.removals.clone_from(&partial.report.memory.removals);
         assert_eq!(self.teleport().violations, Vec::<String>::new());
@@ -229,8 +247,7 @@ impl World {
 
     /// Explains one person.
     pub async fn explain(&self, who: &str) -> Result<engine::explain::Explanation, Failure> {
-        let ceiling = Ceiling::new(&self.ceiling).unwrap();
-        let policy = Policy::new(OWNER, &self.spec, &ceiling, vec![]).unwrap();
+        let policy = self.policy(vec![]);
         let pass = Pass {
             policy: &policy,
             memory: self.memory.clone(),

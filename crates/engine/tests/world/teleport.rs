@@ -7,7 +7,7 @@ use engine::{
     cluster::{Cluster, ClusterFacts, ConnectorLookup, Deleted, WriteError},
     directory::{Page, Pages},
     failure::{Failure, Side},
-    journal::{Journal, Write},
+    journal::{Action, Grounds, Journal, Write},
     lock::Lock,
     role::Role,
     user::{NewUser, User, UserEdit},
@@ -37,6 +37,8 @@ pub struct Teleport {
     pub writes: Vec<String>,
     /// What the journal was told: `begins` or the outcome, action, Okta id, why.
     pub journal: Vec<String>,
+    /// What the journal was told of each write that began, beside that.
+    pub told: Vec<Told>,
     /// Users of whom the journal was told that a write begins, and not yet that it ended.
     pub announced: Vec<String>,
     /// Rules that a write broke.
@@ -47,8 +49,25 @@ pub struct Teleport {
     pub refuses: BTreeMap<String, Failure>,
     /// Names that belong to nobody of ours, whatever happens: a write to one is a violation.
     pub untouchable: BTreeSet<String>,
+    /// Users that somebody else changes between our read and our write, and how often.
+    pub races: BTreeMap<String, u32>,
+    /// How many users are being made at this moment, and the most at any.
+    pub under_way: (usize, usize),
     /// The revision that was given last.
     pub revision: u64,
+}
+
+/// What a write rests on, as the journal is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub action: Action,
+    pub user: String,
+    pub confirmed_by_id: bool,
+    /// The lock's name, and whether the lock is there whole.
+    pub lock: Option<(String, bool)>,
+    /// Fields that an update changes.
+    pub fields: Vec<String>,
+    pub grounds: Grounds,
 }
 
 impl Teleport {
@@ -124,10 +143,16 @@ impl Cluster for World {
     }
 
     async fn create_user(&self, user: &NewUser) -> Result<(), WriteError> {
+        {
+            let mut teleport = self.teleport();
+            teleport.under_way.0 += 1;
+            teleport.under_way.1 = teleport.under_way.1.max(teleport.under_way.0);
+        }
         for _ in 0..self.slow {
             tokio::task::yield_now().await;
         }
         let mut teleport = self.teleport();
+        teleport.under_way.0 -= 1;
         if teleport.users.contains_key(&user.name) {
             return Err(WriteError::Exists);
         }
@@ -150,6 +175,11 @@ impl Cluster for World {
 
     async fn update_user(&self, user: &User, edit: &UserEdit) -> Result<(), WriteError> {
         let mut teleport = self.teleport();
+        if let Some(left) = teleport.races.get_mut(&user.name).filter(|left| **left > 0) {
+            *left -= 1;
+            let revision = teleport.next_revision();
+            teleport.users.get_mut(&user.name).unwrap().revision = revision;
+        }
         if teleport.users.get(&user.name).is_none_or(|stored| stored.revision != user.revision) {
             return Err(WriteError::Stale);
         }
@@ -207,6 +237,14 @@ impl Journal for World {
     fn begins(&self, write: &Write<'_>) -> u64 {
         let mut teleport = self.teleport();
         teleport.announced.push(write.user.to_owned());
+        teleport.told.push(Told {
+            action: write.action,
+            user: write.user.to_owned(),
+            confirmed_by_id: write.confirmed_by_id,
+            lock: write.lock.map(|name| (name.to_owned(), write.made.is_some())),
+            fields: write.changes.iter().map(|change| change.field.clone()).collect(),
+            grounds: write.grounds.clone(),
+        });
         teleport.journal.push(format!("begins {} {} {}", write.action.as_str(), write.okta_id, write.why));
         0
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use engine::role::Ceiling;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use operator::admin::{Admin, LogLevels};
 use operator::controller::Reach;
@@ -16,6 +15,7 @@ use operator::resolve::Defaults;
 use operator::{LeaderElection, Settings};
 
 use crate::command::joining::TeleportArguments;
+use crate::command::sync::ceiling;
 use crate::exit::{Exit, Stop};
 
 /// Shown below `--help`.
@@ -33,8 +33,8 @@ Examples:
   Known to Teleport by the pod's own token, without any secret:
     okta-user-sync operator --teleport-address teleport.example.com:443 --teleport-join-token okta-user-sync
 
-  Two roles may be given to people, and all that begin with okta-:
-    okta-user-sync operator --allowed-role staff --allowed-role guest --allowed-role 'okta-*'
+  Two roles may be given to people, and all that begin with okta-, and no others:
+    okta-user-sync operator --only-allowed-roles --allowed-role staff --allowed-role guest --allowed-role 'okta-*'
 
 It ends with 0 when it is told to stop (SIGTERM, SIGINT), with 1 when it loses its lease or cannot serve.";
 
@@ -138,6 +138,10 @@ struct ResourceArguments {
         default_value = "okta-requester"
     )]
     allowed_role: Vec<String>,
+    /// Give the roles of --allowed-role and no others. Without this, a role that grants nothing by itself (it allows at most
+    /// to ask for access) may be given as well, whatever its name, but for editor, auditor and access.
+    #[arg(long, env = "OKTA_USER_SYNC_ONLY_ALLOWED_ROLES")]
+    only_allowed_roles: bool,
     /// Seconds between two looks at Okta's System Log (the fast path); each is one call for all resources that read the
     /// same organisation by the same credential.
     #[arg(
@@ -182,7 +186,7 @@ async fn settings(arguments: Arguments) -> Result<Settings, Stop> {
         okta_ca: resources.okta_ca.as_deref().map(read).transpose()?,
         teleport: teleport.defaults(resources.teleport_address.as_deref(), &own_namespace)?,
         teleport_address: resources.teleport_address,
-        ceiling: Ceiling::new(&resources.allowed_role)?,
+        ceiling: ceiling(&resources.allowed_role, resources.only_allowed_roles)?,
     };
     let times = Times {
         lease: Duration::from_secs(election.lease_seconds),

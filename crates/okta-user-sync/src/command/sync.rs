@@ -9,6 +9,7 @@ use api::OktaUserSync;
 use api::names::APPROVE_PLAN;
 use api::spec::{Mode, SecretKeyRef};
 use clap::{Args, ValueEnum};
+use engine::failure::Failure;
 use engine::ledger::Ledger;
 use engine::pass::{Pass, Progress as Step};
 use engine::policy::Policy;
@@ -122,6 +123,10 @@ pub struct TeleportArguments {
         default_value = "okta-requester"
     )]
     pub allowed_role: Vec<String>,
+    /// Give the roles of --allowed-role and no others. Without this, a role that grants nothing by itself may be given as
+    /// well, but for editor, auditor and access.
+    #[arg(long, env = "OKTA_USER_SYNC_ONLY_ALLOWED_ROLES")]
+    pub only_allowed_roles: bool,
 }
 
 /// How an answer is written.
@@ -325,6 +330,15 @@ fn journal(target: Option<&Target>) -> Result<Journal, Stop> {
     })
 }
 
+/// The ceiling on roles (P13).
+///
+/// # Errors
+/// A pattern that cannot be read.
+pub fn ceiling(allowed: &[String], only_these: bool) -> Result<Ceiling, Failure> {
+    let named = Ceiling::new(allowed)?;
+    Ok(if only_these { named } else { named.and_roles_without_grants() })
+}
+
 /// What an operator's administrator would set, as the command line gives it.
 ///
 /// # Errors
@@ -338,7 +352,7 @@ pub fn defaults(okta: &OktaArguments, teleport: &TeleportArguments) -> Result<De
         okta_ca,
         teleport_address: teleport.teleport_address.clone(),
         teleport: TeleportDefaults::default(),
-        ceiling: Ceiling::new(&teleport.allowed_role)?,
+        ceiling: ceiling(&teleport.allowed_role, teleport.only_allowed_roles)?,
     })
 }
 

@@ -137,7 +137,7 @@ fn p14_resources_on_one_organisation_share_one_governor() {
     assert_eq!(resolver.governors().view().len(), 2);
 }
 
-// policy.rs, `new`: the ceiling, `allows`.
+// policy.rs, `new`: the ceiling, `may_allow`.
 #[test]
 fn p13_a_role_above_the_ceiling_is_refused() {
     let mut spec = complete();

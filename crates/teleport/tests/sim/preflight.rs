@@ -23,6 +23,7 @@ struct Case {
     settings: Settings,
     roles: Vec<String>,
     allowed: Vec<String>,
+    only_allowed: bool,
     connector: &'static str,
 }
 
@@ -40,18 +41,20 @@ impl Case {
             settings,
             roles: vec!["okta-requester".to_owned()],
             allowed: vec!["okta-*".to_owned()],
+            only_allowed: true,
             connector: "okta",
         }
     }
 
     async fn look(&self) -> Vec<Line> {
         let client = TeleportClient::connect(self.settings.clone()).unwrap();
+        let named = Ceiling::new(&self.allowed).unwrap();
         let intent = Intent {
             connector: self.connector,
             app_id: None,
             app_from_connector: true,
             roles: &self.roles,
-            ceiling: &Ceiling::new(&self.allowed).unwrap(),
+            ceiling: &if self.only_allowed { named } else { named.and_roles_without_grants() },
             lock_margin: SignedDuration::from_hours(1),
         };
         let found = client.preflight(&intent).await;
@@ -128,9 +131,41 @@ const MISTAKES: &[Mistake] = &[
     ),
     ("a role that is not there", |c| c.sim.remove_role("okta-requester"), ROLES, "tctl create"),
     ("a role above the ceiling", |c| c.roles = vec!["editor".to_owned()], ROLES, "--allowed-role"),
+    (
+        "a role that grants something, where none needs a name that grants nothing",
+        |c| {
+            c.roles = vec!["terraform-provider".to_owned()];
+            c.only_allowed = false;
+        },
+        ROLES,
+        "--allowed-role",
+    ),
+    (
+        "a role that grants nothing, where only names count",
+        |c| {
+            c.sim.put_plain_role("newcomer", 3600);
+            c.roles = vec!["newcomer".to_owned()];
+        },
+        ROLES,
+        "--allowed-role",
+    ),
     ("a connector that is not there", |c| c.connector = "another", CONNECTOR, "tctl get saml"),
     ("a clock that is far off", |c| c.sim.set_clock_offset(2 * 3600), CLOCK, "NTP"),
 ];
+
+// preflight.rs, `roles`: `may_allow`.
+#[tokio::test]
+async fn p13_a_role_that_grants_nothing_passes_the_look_ahead() {
+    let mut case = Case::of(Options::default()).await;
+    case.sim.put_plain_role("newcomer", 3600);
+    (case.roles, case.only_allowed) = (vec!["newcomer".to_owned(), "okta-requester".to_owned()], false);
+    let lines = case.look().await;
+    let roles = lines.iter().find(|line| line.name == ROLES).unwrap();
+    assert_eq!(
+        (roles.verdict, roles.found.as_str()),
+        (Verdict::Passed, "newcomer, okta-requester: there, and may be given")
+    );
+}
 
 #[tokio::test]
 async fn each_mistake_fails_exactly_its_line() {

@@ -188,6 +188,27 @@ async fn names_that_must_not_be_written_are_refused_before_the_call() {
     assert!(sim.writes().is_empty());
 }
 
+// roles.rs, `grants_nothing`: `decode_varint`.
+#[tokio::test]
+async fn p13_roles_that_grant_nothing_are_told_apart_on_every_line() {
+    for version in [Version::V15, Version::V17, Version::V18, Version::V19] {
+        let sim = start(Options { version, ..Options::default() }).await;
+        sim.put_plain_role("newcomer", 3600);
+        // The same with a field that only a newer server knows.
+        let mut newer = sim.role("newcomer").unwrap();
+        newer.metadata.as_mut().unwrap().name = "newer".into();
+        let spec = newer.spec.as_mut().unwrap();
+        let mut allow = spec.allow.to_vec();
+        prost::encoding::bytes::encode(4000, &b"from a newer server".to_vec(), &mut allow);
+        spec.allow = allow.into();
+        sim.put_role(newer);
+        let roles = bot(&sim).roles().await.unwrap();
+        let nothing: Vec<&str> =
+            roles.iter().filter(|role| role.grants_nothing).map(|role| role.name.as_str()).collect();
+        assert_eq!(nothing, ["newcomer", "okta-requester"], "{version:?}");
+    }
+}
+
 #[tokio::test]
 async fn roles_are_listed_on_every_line_and_connectors_where_there_are_any() {
     for version in [Version::V15, Version::V17, Version::V18, Version::V19] {
