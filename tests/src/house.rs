@@ -54,7 +54,7 @@ pub struct House {
     control_plane: &'static ControlPlane,
     /// What the operator's account may do, and what a suite expects to be refused.
     rights: Mutex<(BTreeSet<Right>, BTreeSet<Right>)>,
-    settings: Settings,
+    settings: Box<Settings>,
     operator: Option<JoinHandle<Result<(), RunError>>>,
     stop: CancellationToken,
 }
@@ -104,7 +104,7 @@ impl House {
 
     /// Starts the operator.
     async fn start(&mut self) {
-        let (url, operator) = self.operate(self.settings.clone()).await;
+        let (url, operator) = self.operate((*self.settings).clone()).await;
         self.url = url;
         self.operator = Some(operator);
     }
@@ -128,7 +128,7 @@ impl House {
     /// Starts an operator that works at once, whoever else does, with its journal in that file of the folder; answers where
     /// it serves.
     pub async fn another_operator(&self, journal: &str) -> String {
-        let mut settings = self.settings.clone();
+        let mut settings = (*self.settings).clone();
         settings.kube = self.operator_config().await;
         settings.audit_journal = Some(Target::File(self.folder.path().join(journal)));
         self.operate(settings).await.0
@@ -164,7 +164,7 @@ impl House {
         let witness =
             Witness::post(crate::ground::resources(&client, &namespace), crate::ground::unknown_reasons).await;
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(control_plane.config(), defaults(&okta));
+        let mut settings = Box::new(Settings::new(control_plane.config(), defaults(&okta)));
         settings.reach = Reach::Namespace(namespace.clone());
         settings.listen = ([127, 0, 0, 1], 0).into();
         settings.audit_journal = Some(Target::File(folder.path().join("journal")));

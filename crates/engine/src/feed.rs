@@ -207,4 +207,13 @@ mod tests {
         assert!(owed.disperse(1));
         assert_eq!(owed.people(), ["00u3".to_owned()].into());
     }
+
+    #[test]
+    fn news_of_nobody_in_particular_asks_for_a_full_pass() {
+        assert_eq!(News::full("a gap"), News { hints: vec![], full_pass: Some("a gap".into()) });
+        let mut owed = Owed::default();
+        assert!(owed.is_empty());
+        owed.add([Hint { person: "00u1".into(), event: "user.session.start".into(), at: at(1), leaving: false }]);
+        assert!(!owed.is_empty());
+    }
 }

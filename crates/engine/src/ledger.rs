@@ -408,4 +408,32 @@ mod tests {
         assert_eq!(counted(&[(98, 5)], &[99]), [(98, 5)], "some of them have come back");
         assert_eq!(counted(&[], &[40, 101]), [(100, 1)], "an hour ago; and a clock that is ahead");
     }
+
+    #[tokio::test]
+    async fn who_is_given_back_is_free_at_once_and_the_others_at_the_next_full_pass() {
+        let ledger = Ledger::default();
+        let mut claimed = ledger.claim(&["00u1".into(), "00u2".into()]).await;
+        claimed.give_back("00u1");
+        assert!(ledger.turn("00u1").is_some() && ledger.turn("00u2").is_none());
+        ledger.begin(&[]);
+        assert!(ledger.turn("00u2").is_none(), "a partial pass has them in hand");
+        drop(claimed);
+        assert!(ledger.turn("00u2").is_none(), "the full pass under way has planned without what was done");
+        ledger.begin(&[]);
+        assert!(ledger.turn("00u2").is_some());
+    }
+
+    // ledger.rs, `keep_claimed`: a list is older than what a partial pass has found meanwhile.
+    #[tokio::test]
+    async fn a_list_does_not_take_back_what_a_partial_pass_found() {
+        let ledger = Ledger::default();
+        let claimed = ledger.claim(&["00u1".into()]).await;
+        for okta_id in ["00u1", "00u2"] {
+            ledger.found(okta_id, ["ada"].iter(), Some("ada"));
+        }
+        ledger.listed(&Observed::default());
+        let accounts = |okta_id: &str| ledger.roster().accounts(okta_id).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!((accounts("00u1"), accounts("00u2")), (vec!["ada".to_owned()], vec![]));
+        drop(claimed);
+    }
 }

@@ -128,4 +128,32 @@ mod tests {
         let lines = list.finish("");
         assert_eq!((lines.len(), lines[0].verdict), (1, Verdict::Failed));
     }
+
+    #[test]
+    fn each_thing_is_told_once_with_what_was_found_and_what_to_do() {
+        let mut list = Checklist::new(["warned", "refused", "skipped", "after", "untold"]);
+        list.warn("warned", "old", "renew it");
+        let failure = crate::failure::Failure::new(
+            crate::failure::Side::Okta,
+            crate::failure::Class::Permission,
+            "Denied",
+            "may not",
+            "allow it",
+        );
+        list.refuse("refused", &failure);
+        list.skip("skipped", "no Proxy tells it");
+        list.skip_after("after", "refused");
+        assert_eq!((list.verdict("refused"), list.verdict("untold")), (Some(Verdict::Failed), None));
+        let told: Vec<_> = list.finish("refused").into_iter().map(|l| (l.verdict, l.found, l.remedy)).collect();
+        let line = |verdict, found: &str, remedy: &str| (verdict, found.to_owned(), remedy.to_owned());
+        assert_eq!(
+            told[..3],
+            [
+                line(Verdict::Warned, "old", "renew it"),
+                line(Verdict::Failed, "may not", "allow it"),
+                line(Verdict::Skipped, "no Proxy tells it", ""),
+            ]
+        );
+        assert!(told[3].1.contains("refused") && told[3] == told[4], "{told:?}");
+    }
 }

@@ -190,3 +190,33 @@ impl Report {
         self.problem(failure.class, user, failure.message.clone(), failure.remedy.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cluster::OriginMode, failure::Side, person::PersonStatus};
+
+    // Status, metrics and the command line show these words; documents and alerts name them.
+    #[test]
+    fn outcomes_reads_classes_and_states_have_the_words_that_are_documented() {
+        use Outcome::{Held, Partial, Previewed, Refused, Succeeded};
+        let outcomes = [Succeeded, Held, Partial, Refused, Previewed].map(Outcome::as_str);
+        assert_eq!(outcomes, ["Succeeded", "Held", "Partial", "Refused", "Previewed"]);
+        let why = Failure::new(Side::Okta, Class::Transient, "Down", "no answer", "wait");
+        assert_eq!([Read::NotBegun.words(), Read::Complete.words()], ["not begun", "complete"]);
+        assert_eq!(Read::Incomplete { page: 3, why: why.clone() }.words(), format!("incomplete at page 3: {why}"));
+        assert_eq!([OriginMode::Bot, OriginMode::Okta].map(OriginMode::as_str), ["Bot", "Okta"]);
+        assert_eq!(Class::Waiting.to_string(), "Waiting");
+        for state in PersonStatus::KNOWN {
+            assert_eq!(PersonStatus::from(state.as_str()), state);
+        }
+        assert_eq!(PersonStatus::from("VACATION"), PersonStatus::Other("VACATION".into()));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        use Class::{Budget, Bug, Configuration, Conflict, Credential, Permission, Transient, Waiting};
+        assert!([Budget, Transient, Waiting].into_iter().all(Class::retry));
+        assert!(![Bug, Configuration, Conflict, Credential, Permission].into_iter().any(Class::retry));
+    }
+}

@@ -210,4 +210,29 @@ mod tests {
         roster.forget("00u1");
         assert_eq!((roster.is_empty(), roster.iter().count()), (true, 0));
     }
+
+    #[test]
+    fn rosters_are_equal_when_the_same_people_have_the_same_accounts() {
+        let of = |accounts: &[(&str, &str)]| {
+            let mut roster = Roster::default();
+            for (okta_id, name) in accounts {
+                roster.also(okta_id, name);
+            }
+            roster
+        };
+        let two = [("00u1", "ada"), ("00u2", "bob")];
+        let roster = of(&two);
+        assert!(!roster.is_empty());
+        assert_eq!(roster, of(&[two[1], two[0]]));
+        for (what, other) in [
+            ("one less", of(&two[..1])),
+            ("another account", of(&[two[0], ("00u2", "eve")])),
+            ("another person", of(&[two[0], ("00u3", "bob")])),
+            ("one more account", of(&[two[0], two[1], ("00u2", "eve")])),
+            ("swapped", of(&[("00u1", "bob"), ("00u2", "ada")])),
+        ] {
+            assert_ne!(roster, other, "{what}");
+            assert_ne!(other, roster, "{what}");
+        }
+    }
 }

@@ -150,4 +150,38 @@ mod tests {
         let got = mapped(&json!({"big": "x".repeat(MAX_BYTES), "small": "y"}), &json!({}), |_| {});
         assert_eq!((got.traits.len(), got.left_out), (1, vec!["okta/big".to_owned()]));
     }
+
+    // traits.rs, `map`: `MAX_BYTES`.
+    #[test]
+    fn traits_are_left_out_from_the_first_byte_too_many_on_names_and_values_together() {
+        let name = "okta/a".len();
+        for (bytes, left_out) in [(MAX_BYTES - name, 0), (MAX_BYTES - name + 1, 1)] {
+            // Two halves, which together make the size.
+            let halves = json!(["x".repeat(bytes / 2), "x".repeat(bytes - bytes / 2)]);
+            assert_eq!(mapped(&json!({ "a": halves }), &json!({}), |_| {}).left_out.len(), left_out, "{bytes}");
+        }
+        // What is left out takes no room from what comes after it.
+        let profile = json!({ "a": "x".repeat(MAX_BYTES / 2), "b": "x".repeat(MAX_BYTES), "c": "x", "d": "x".repeat(MAX_BYTES / 2) });
+        let got = mapped(&profile, &json!({}), |_| {});
+        assert_eq!(got.left_out, ["okta/b", "okta/d"]);
+        assert_eq!(got.traits.keys().collect::<Vec<_>>(), ["okta/a", "okta/c"]);
+    }
+
+    // A label names the traits beside the prefix, with commas between them.
+    #[test]
+    fn a_comma_in_a_name_is_left_out_only_where_a_label_has_to_name_the_trait() {
+        let map = |prefix: &str, to: &str| {
+            let map = json!([{ "from": "user.profile.a", "to": to }]);
+            let got = mapped(&json!({ "a": "1" }), &json!({}), |spec| {
+                spec.users.traits.prefix = prefix.into();
+                spec.users.traits.map = serde_json::from_value(map).unwrap();
+            });
+            got.left_out
+        };
+        assert_eq!(map("okta/", "x,y"), ["x,y"]);
+        assert_eq!(map("", "x,y"), ["x,y"]);
+        assert_eq!(map("okta/", "okta/x,y"), [""; 0]);
+        assert_eq!(map("okta/", "x"), [""; 0]);
+        assert_eq!(map("", "x"), [""; 0]);
+    }
 }

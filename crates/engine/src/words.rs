@@ -188,4 +188,15 @@ mod tests {
         index.retain(|row| row == 2);
         assert_eq!(index.rows().collect::<Vec<_>>(), [2]);
     }
+
+    #[test]
+    fn a_chunk_is_filled_to_its_last_byte_and_not_beyond() {
+        let mut words = Words::default();
+        // A text of less than 128 bytes has one byte before it.
+        let full: Vec<Word> = (0..CHUNK / 64).map(|_| words.add(&"x".repeat(63))).collect();
+        assert_eq!((words.chunks.len(), words.chunks[0].len()), (1, CHUNK));
+        let empty = words.add("");
+        assert_eq!((words.chunks.len(), words.text(empty)), (2, ""));
+        assert!(full.iter().all(|word| words.text(*word).len() == 63));
+    }
 }

@@ -115,6 +115,23 @@ async fn p05_no_approval_is_used_twice_not_even_after_another_one() {
     assert_eq!(report.approval, None);
 }
 
+// ruling.rs, `note_approval`.
+#[tokio::test]
+async fn p05_an_approval_of_which_there_is_no_need_any_more_is_said_so_once() {
+    let mut world = World::imported(20).await;
+    (0..6).for_each(|n| world.deactivate(&id(n)));
+    let hash = world.pass().await.pending.unwrap().hash;
+    (0..6).for_each(|n| world.reactivate(&id(n)));
+    let without = (world.memory.clone(), world.pending.clone());
+    assert_eq!(world.pass().await.approval, None, "nobody had approved anything");
+    (world.memory, world.pending) = without;
+    world.approvals = vec![hash];
+    let report = world.pass().await;
+    assert_eq!(report.approval.as_deref(), Some("the held plan needs no approval any more"));
+    assert_eq!((report.counts.removed, report.pending), (0, None));
+    assert_eq!(world.pass().await.approval, None, "nothing is held any more");
+}
+
 // pass.rs, `try_run`: `make_up`. Status is written at the end of a pass; the locks are there from the beginning.
 #[tokio::test]
 async fn p05_a_process_that_dies_before_it_writes_status_forgets_no_removal() {

@@ -84,3 +84,48 @@ async fn one_person_explained_as_okta_and_the_guard_see_them() {
         "{told:?}"
     );
 }
+
+// explain.rs, `find`, `name_of` and `is_about`.
+#[tokio::test]
+async fn one_person_is_found_by_id_by_name_and_by_what_is_left_of_them() {
+    let mut world = World::imported(6).await;
+    world.deactivate(&id(0));
+    world.pass().await;
+    // Gone from both sides: what is left is the lock, by the name it stands on, and the person, by id.
+    let told = world.explain(&name(0)).await.unwrap();
+    assert_eq!((told.user, told.okta_id), (name(0), id(0)));
+    assert_eq!(told.okta, ["status DEPROVISIONED", "not assigned"]);
+    world.okta().people.remove(&id(0));
+    let told = world.explain(&name(0)).await.unwrap();
+    assert_eq!(told.okta, [format!("no user has the id {}: deleted", id(0))]);
+    assert!(told.teleport.contains(&"no user".to_owned()), "{told:?}");
+
+    // A user of ours whose person the list does not show is found by its label, and by the id on it.
+    world.okta().hidden.insert(id(1));
+    for who in [name(1), id(1)] {
+        let told = world.explain(&who).await.unwrap();
+        assert_eq!((told.user, told.okta_id), (name(1), id(1)), "{who}");
+        assert_eq!(told.okta, ["status ACTIVE", "assignment ACTIVE", "user name user01"]);
+    }
+
+    // Somebody who is about to get a name, and whoever has it now, are told apart.
+    world.rename(&id(2), &name(3));
+    let next = |told: &Explanation| told.next.join("; ");
+    let (goes, has) = (world.explain(&id(2)).await.unwrap(), world.explain(&id(3)).await.unwrap());
+    assert_eq!((goes.okta_id.as_str(), has.okta_id.as_str()), (id(2).as_str(), id(3).as_str()));
+    assert!(!next(&goes).is_empty() && !next(&has).is_empty());
+    // What is planned for others is not told of them.
+    world.hire(&id(30), "newcomer");
+    world.set_profile(&id(4), "title", "Boss".into());
+    assert_eq!(world.explain(&name(5)).await.unwrap().next, ["nothing: all is as it should be"]);
+    assert_eq!(next(&world.explain(&id(30)).await.unwrap()), "make the user newcomer");
+    assert_eq!(
+        next(&world.explain(&name(4)).await.unwrap()),
+        "change the user user04: it differs from what it should be"
+    );
+
+    // Somebody without any user name has their id alone.
+    world.okta().people.get_mut(&id(30)).unwrap().user_name = None;
+    let told = world.explain(&id(30)).await.unwrap();
+    assert_eq!((told.user.as_str(), told.okta_id), ("", id(30)));
+}

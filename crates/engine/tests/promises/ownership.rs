@@ -287,3 +287,22 @@ async fn after_a_restart_a_user_that_a_login_rewrote_is_taken_over_as_adopt_says
         assert_eq!((is_ours(&user), user.expires.is_none()), (taken, taken));
     }
 }
+
+// apply.rs, `ours_to_change`.
+#[tokio::test]
+async fn p06_a_user_that_changed_hands_since_the_list_was_made_is_left_alone() {
+    let mut world = World::imported(4).await;
+    let old: Vec<_> = world.teleport().users.values().cloned().collect();
+    world.deactivate(&id(0));
+    world.set_profile(&id(1), "title", json!("Boss"));
+    world.teleport().users.extend((0..2).map(|n| (name(n), local_user(&name(n)))));
+    world.teleport().stale = Some(old);
+    let report = world.pass().await;
+    // Each account is looked at once more before it is changed or goes.
+    assert_eq!((report.counts.removed, report.counts.updated, report.counts.failed), (0, 0, 2));
+    let told: Vec<&str> = report.problems.iter().map(|problem| problem.user.as_str()).collect();
+    assert_eq!(told, [name(0), name(1)]);
+    for n in 0..2 {
+        assert_eq!(world.teleport().users[&name(n)], local_user(&name(n)));
+    }
+}

@@ -56,7 +56,7 @@ async fn p02_an_empty_scope_that_had_people_removes_nobody() {
     assert_eq!(world.pass().await.failure.map(|f| f.reason), Some("EmptySource"));
 }
 
-// pass.rs, `confirmed`: passing removals on without asking.
+// ruling.rs, `confirmed`: passing removals on without asking.
 #[tokio::test]
 async fn p03_absence_is_confirmed_by_id_before_anybody_is_removed() {
     let mut world = World::imported(6).await;
@@ -124,6 +124,19 @@ async fn p02_groups_without_any_member_remove_nobody() {
     assert_eq!(world.writes(), Vec::<String>::new());
     world.okta().groups.get_mut("eng").unwrap().extend((1..4).map(id));
     assert_eq!(world.pass().await.counts.removed, 1, "one is out of the group, and others are seen in it");
+}
+
+// ruling.rs, `confirmed`: `Unanswered`.
+#[tokio::test]
+async fn p03_whom_okta_cannot_be_asked_about_stays_and_is_counted() {
+    let mut world = World::imported(5).await;
+    (0..3).for_each(|n| world.deactivate(&id(n)));
+    world.okta().silent.extend([id(0), id(1)]);
+    let report = world.pass().await;
+    assert_eq!((report.counts.removed, report.counts.failed, report.outcome), (1, 2, Outcome::Partial));
+    assert_eq!(world.writes(), ["lock user02", "delete user02"]);
+    world.okta().silent.clear();
+    assert_eq!(world.pass().await.counts.removed, 2);
 }
 
 // belonging.rs, `of_absent`.
