@@ -154,7 +154,7 @@ impl Ledger {
 
     /// All users were listed.
     pub(crate) fn listed(&self, observed: &Observed) {
-        let mut roster = Roster::of(observed);
+        let mut roster = Roster::of(observed).settled();
         let mut state = self.state();
         state.keep_claimed(&mut roster);
         state.roster = Arc::new(roster);
@@ -168,6 +168,7 @@ impl Ledger {
         for removal in removals {
             roster.also(&removal.okta_id, &removal.name);
         }
+        let mut roster = roster.settled();
         let mut state = self.state();
         state.keep_claimed(&mut roster);
         for (okta_id, claim) in &state.claimed {

@@ -40,6 +40,22 @@ impl Roster {
         roster
     }
 
+    /// The same on texts of its own, if most of those that it stands on are of others: it is kept until the next pass, and the names of a whole
+    /// cluster would be kept with it, for each of hundreds of resources.
+    pub(crate) fn settled(self) -> Self {
+        let own: usize = self.iter().map(|(okta_id, name)| okta_id.len() + name.len()).sum();
+        if self.words.below() <= 2 * own {
+            return self;
+        }
+        let mut settled = Self::default();
+        for (okta_id, name) in self.iter() {
+            settled.also(okta_id, name);
+        }
+        settled.words.shrink();
+        settled.lines.shrink_to_fit();
+        settled
+    }
+
     /// Notes that this is the person's account; further ones stay.
     pub fn note(&mut self, okta_id: &str, name: &str) {
         self.drop_further(okta_id, name);
@@ -182,10 +198,56 @@ fn person_of<'a>(words: &'a Words, lines: &'a [Account]) -> impl Fn(u32) -> &'a 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use api::names;
+
     use super::*;
+    use crate::{
+        cluster::OriginMode,
+        test_values::{ORG, OWNER, facts, policy_with},
+    };
 
     fn accounts(roster: &Roster) -> Vec<&str> {
         roster.accounts("00u1").collect()
+    }
+
+    #[test]
+    fn one_that_holds_few_of_many_users_does_not_keep_the_others_names() {
+        let labels = |n: usize| {
+            let okta_id = format!("00u{n:05}");
+            [(names::OWNER_LABEL, OWNER), (names::OKTA_ORG_LABEL, ORG), (names::OKTA_USER_ID_LABEL, &okta_id)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into()
+        };
+        let users = |few: usize, many: usize| {
+            let (mut observed, policy, facts) = (Observed::default(), policy_with(|_| {}), facts(OriginMode::Bot));
+            let user = |n: usize| crate::user::User {
+                name: format!("person-{n:05}@example.com"),
+                labels: if n < few { labels(n) } else { BTreeMap::new() },
+                ..crate::user::User::default()
+            };
+            for n in 0..many {
+                observed.note(&user(n), &facts, &policy, &HashMap::new());
+            }
+            observed
+        };
+        let (few, all) = (users(2, 1000), users(1000, 1000));
+        let settled = Roster::of(&few).settled();
+        assert_eq!((settled.words.below(), settled.len()), (0, 2));
+        assert_eq!(settled, Roster::of(&few));
+        assert!(settled.words.size() < 200, "{} bytes", settled.words.size());
+        // Who has most of them shares them.
+        assert!(Roster::of(&all).settled().words.below() > 0);
+
+        // In the middle of a rename the first account stays the first.
+        let mut renamed = Roster::of(&few);
+        renamed.also("00u00000", "new@example.com");
+        let settled = renamed.clone().settled();
+        let both = ["person-00000@example.com", "new@example.com"];
+        assert_eq!(settled.accounts("00u00000").collect::<Vec<_>>(), both);
+        assert_eq!(settled, renamed);
+        assert!(Roster::beside(&few).settled().is_empty());
     }
 
     #[test]

@@ -36,6 +36,24 @@ impl Words {
         self.base.as_ref().is_some_and(|own| Arc::ptr_eq(own, base))
     }
 
+    /// Bytes of the texts that this stands on.
+    pub(crate) fn below(&self) -> usize {
+        self.base.iter().flat_map(|base| &base.chunks).map(Vec::len).sum()
+    }
+
+    /// Bytes of room that its own texts take.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.chunks.iter().map(Vec::capacity).sum()
+    }
+
+    /// Gives back the room that no text has taken.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(last) = self.chunks.last_mut() {
+            last.shrink_to_fit();
+        }
+    }
+
     /// Adds a text.
     pub(crate) fn add(&mut self, text: &str) -> Word {
         let length = text.len();
@@ -54,7 +72,9 @@ impl Words {
         }
         let needed = used + length;
         if self.chunks.last().is_none_or(|chunk| chunk.len() + needed > CHUNK) {
-            self.chunks.push(Vec::with_capacity(needed.max(CHUNK)));
+            // Where it stays with a few, they take no more room than they need.
+            let room = if self.chunks.is_empty() { needed } else { needed.max(CHUNK) };
+            self.chunks.push(Vec::with_capacity(room));
         }
         let chunk = self.first() + self.chunks.len() - 1;
         let Some(bytes) = self.chunks.last_mut() else { return Word(0) };

@@ -1,6 +1,6 @@
 //! The client: one organisation, one credential, read only.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engine::{
     directory::{App, Directory, Organisation, Page, Pages, PeopleSource, Standing},
@@ -17,7 +17,7 @@ use crate::{
     feed,
     governor::{BucketView, Governor},
     groups,
-    http::{Http, Target},
+    http::{Http, Target, Transport},
     key::PrivateKey,
     org_url::OrgUrl,
     organisation,
@@ -45,6 +45,8 @@ pub struct Settings {
     pub budget_percent: u8,
     /// Certificate authorities (PEM) that are trusted beside the system's.
     pub ca_bundle: Option<Vec<u8>>,
+    /// Connections to share with other clients, which settle who is trusted; `None`: connections of its own, by `ca_bundle`.
+    pub transport: Option<Arc<Transport>>,
     /// Scopes to ask for from the start, beside those that calls turn out to need: it saves a second token, and it is the
     /// only way to [`Scope::Logs`].
     pub scopes: Vec<Scope>,
@@ -63,6 +65,7 @@ impl Settings {
             dpop: Dpop::Auto,
             budget_percent: 20,
             ca_bundle: None,
+            transport: None,
             scopes: Vec::new(),
             patience: Patience::default(),
         }
@@ -73,7 +76,7 @@ impl Settings {
 pub struct OktaClient {
     pub(crate) session: Session,
     pub(crate) client_id: String,
-    organisation_id: OnceCell<String>,
+    organisation_id: Arc<OnceCell<String>>,
 }
 
 impl OktaClient {
@@ -84,10 +87,25 @@ impl OktaClient {
         if !fits {
             return Err(OktaError::ClientId(client_id.chars().take(64).collect()));
         }
-        let http = Http::new(settings.org_url, settings.ca_bundle.as_deref(), settings.patience.timeout)?;
+        let transport = match settings.transport {
+            Some(transport) => transport,
+            None => {
+                let (org, bundle) = (&settings.org_url, settings.ca_bundle.as_deref());
+                Arc::new(Transport::new(org, bundle, settings.patience.timeout)?)
+            }
+        };
+        let http = Http::new(settings.org_url, transport);
         let wire = Wire::new(http, governor, settings.budget_percent, settings.patience);
         let tokens = Tokens::new(client_id.clone(), settings.key, settings.dpop, &settings.scopes)?;
-        Ok(Self { session: Session { wire, tokens }, client_id, organisation_id: OnceCell::new() })
+        Ok(Self { session: Session { wire, tokens: Arc::new(tokens) }, client_id, organisation_id: Arc::default() })
+    }
+
+    /// The same client, with the tokens and all that was learned, whose calls are counted from nothing: for one of several
+    /// passes that go on beside each other.
+    #[must_use]
+    pub fn counting_anew(&self) -> Self {
+        let (client_id, organisation_id) = (self.client_id.clone(), self.organisation_id.clone());
+        Self { session: self.session.counting_anew(), client_id, organisation_id }
     }
 
     /// Seconds that Okta's clock is ahead of this machine's, as its last answer showed; 0 before the first.

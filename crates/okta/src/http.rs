@@ -1,6 +1,6 @@
 //! The one place that speaks HTTP. It knows two verbs: GET anything, POST to the token endpoint (P18).
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -18,11 +18,50 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// What this program calls itself.
 const USER_AGENT: &str = concat!("okta-user-sync/", env!("CARGO_PKG_VERSION"));
 
+/// Connections, and whom they trust. It holds no credential, so it serves every client that trusts the
+/// same authorities: what is trusted is half a mebibyte, and a connection is worth keeping.
+#[derive(Debug)]
+pub struct Transport {
+    client: reqwest::Client,
+    timeout: Duration,
+}
+
+impl Transport {
+    /// Connections to `org` and its like: organisations, or simulators of this machine. `ca_bundle` (PEM) is trusted beside
+    /// the system's authorities; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for addresses of this machine.
+    /// `timeout` bounds one call from first to last byte.
+    ///
+    /// # Errors
+    /// The bundle holds no certificate, or one that cannot be read.
+    pub fn new(org: &OrgUrl, ca_bundle: Option<&[u8]>, timeout: Duration) -> Result<Self, OktaError> {
+        let mut builder = reqwest::Client::builder()
+            .https_only(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .connect_timeout(CONNECT.min(timeout))
+            .timeout(timeout)
+            .user_agent(USER_AGENT)
+            .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]));
+        if let Some(pem) = ca_bundle {
+            let authorities =
+                reqwest::Certificate::from_pem_bundle(pem).map_err(|error| OktaError::CaBundle(chain(&error)))?;
+            if authorities.is_empty() {
+                return Err(OktaError::CaBundle("it holds no certificate".to_owned()));
+            }
+            builder = builder.tls_certs_merge(authorities);
+        }
+        if org.is_local() {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| OktaError::Client(chain(&error)))?;
+        Ok(Self { client, timeout })
+    }
+}
+
 /// An HTTPS client that is pinned to one host.
 pub(crate) struct Http {
-    client: reqwest::Client,
+    transport: Arc<Transport>,
     org: OrgUrl,
-    timeout: Duration,
 }
 
 /// An answer, read to its end.
@@ -50,30 +89,9 @@ pub(crate) struct Credentials {
 }
 
 impl Http {
-    /// A client for that organisation. `ca_bundle` (PEM) is trusted beside the system's authorities; `HTTPS_PROXY` and
-    /// `NO_PROXY` are honoured, except for addresses of this machine. `timeout` bounds one call from first to last byte.
-    pub(crate) fn new(org: OrgUrl, ca_bundle: Option<&[u8]>, timeout: Duration) -> Result<Self, OktaError> {
-        let mut builder = reqwest::Client::builder()
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .connect_timeout(CONNECT.min(timeout))
-            .timeout(timeout)
-            .user_agent(USER_AGENT)
-            .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]));
-        if let Some(pem) = ca_bundle {
-            let authorities =
-                reqwest::Certificate::from_pem_bundle(pem).map_err(|error| OktaError::CaBundle(chain(&error)))?;
-            if authorities.is_empty() {
-                return Err(OktaError::CaBundle("it holds no certificate".to_owned()));
-            }
-            builder = builder.tls_certs_merge(authorities);
-        }
-        if org.is_local() {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| OktaError::Client(chain(&error)))?;
-        Ok(Self { client, org, timeout })
+    /// The way to that organisation, over these connections.
+    pub(crate) fn new(org: OrgUrl, transport: Arc<Transport>) -> Self {
+        Self { transport, org }
     }
 
     /// The organisation.
@@ -91,6 +109,7 @@ impl Http {
     /// One GET.
     pub(crate) async fn get(&self, target: &Target, credentials: Credentials) -> Result<Answer, OktaError> {
         let mut request = self
+            .transport
             .client
             .get(self.address(target))
             // Okta answers some calls with E0000021 where it is missing, even though a GET has no content.
@@ -110,7 +129,7 @@ impl Http {
         form: &[(&str, &str)],
         proof: Option<HeaderValue>,
     ) -> Result<Answer, OktaError> {
-        let mut request = self.client.post(self.org.token_endpoint()).form(form);
+        let mut request = self.transport.client.post(self.org.token_endpoint()).form(form);
         if let Some(proof) = proof {
             request = request.header("dpop", proof);
         }
@@ -172,7 +191,7 @@ impl Http {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(body.freeze()),
                 Err(error) if error.is_timeout() => {
-                    return Err(OktaError::Timeout { call: call.to_owned(), limit: self.timeout });
+                    return Err(OktaError::Timeout { call: call.to_owned(), limit: self.transport.timeout });
                 }
                 Err(error) => return Err(OktaError::BrokeOff { call: call.to_owned(), cause: chain(&error) }),
             }
@@ -183,7 +202,7 @@ impl Http {
     fn no_answer(&self, call: &str, error: &reqwest::Error) -> OktaError {
         let (host, cause) = (self.org.host().to_owned(), chain(error));
         if error.is_timeout() {
-            return OktaError::Timeout { call: call.to_owned(), limit: self.timeout };
+            return OktaError::Timeout { call: call.to_owned(), limit: self.transport.timeout };
         }
         if cause.contains("proxy auth") {
             return OktaError::ProxyRefused { host, cause };
@@ -302,7 +321,7 @@ mod tests {
     fn a_bundle_that_is_none_is_refused() {
         let org = OrgUrl::parse("https://acme.okta.com").unwrap();
         for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"] {
-            let made = Http::new(org.clone(), Some(pem.as_bytes()), Duration::from_secs(1));
+            let made = Transport::new(&org, Some(pem.as_bytes()), Duration::from_secs(1));
             assert!(matches!(made.err(), Some(OktaError::CaBundle(_) | OktaError::Client(_))), "{pem}");
         }
     }

@@ -43,6 +43,7 @@ pub use self::{
     dpop::Dpop,
     error::OktaError,
     governor::{Bucket, BucketView, Governor},
+    http::Transport,
     org_url::{OrgUrl, OrgUrlError},
     pager::PageFault,
     patience::Patience,

@@ -17,7 +17,7 @@ use crate::{
 /// A way to the management API of one organisation.
 pub(crate) struct Session {
     pub(crate) wire: Wire,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
 }
 
 /// A decoded answer.
@@ -34,6 +34,11 @@ struct Corrections {
 }
 
 impl Session {
+    /// The same way with the same tokens, whose calls are counted from nothing.
+    pub(crate) fn counting_anew(&self) -> Self {
+        Self { wire: self.wire.counting_anew(), tokens: self.tokens.clone() }
+    }
+
     /// One object or list, tried again where that can help.
     pub(crate) async fn get<T: DeserializeOwned>(&self, target: &Target, needs: &[Scope]) -> Result<Got<T>, OktaError> {
         let mut lost = Duration::ZERO;

@@ -1,7 +1,10 @@
 //! One call to one organisation, with its budget, its clock and its count.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,8 +26,8 @@ pub(crate) struct TokenRequest {
 
 /// The way to one organisation.
 pub(crate) struct Wire {
-    pub(crate) http: Http,
-    pub(crate) clock: ServerClock,
+    pub(crate) http: Arc<Http>,
+    pub(crate) clock: Arc<ServerClock>,
     pub(crate) patience: Patience,
     governor: Governor,
     percent: u8,
@@ -33,7 +36,14 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(http: Http, governor: Governor, percent: u8, patience: Patience) -> Self {
-        Self { http, clock: ServerClock::new(), patience, governor, percent, calls: AtomicU64::new(0) }
+        let (http, clock) = (Arc::new(http), Arc::new(ServerClock::new()));
+        Self { http, clock, patience, governor, percent, calls: AtomicU64::new(0) }
+    }
+
+    /// The same way, whose calls are counted from nothing.
+    pub(crate) fn counting_anew(&self) -> Self {
+        let (http, clock, governor) = (self.http.clone(), self.clock.clone(), self.governor.clone());
+        Self { http, clock, patience: self.patience, governor, percent: self.percent, calls: AtomicU64::new(0) }
     }
 
     /// Calls made so far, whatever came of them.

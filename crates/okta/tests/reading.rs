@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use common::{app, client, org, read, settings};
 use engine::{
@@ -11,7 +11,7 @@ use engine::{
     failure::Class,
     person::{AssignmentStatus, PersonStatus},
 };
-use okta::{Bucket, Governor, OktaClient};
+use okta::{Bucket, Governor, OktaClient, Settings, Transport};
 use okta_sim::{NewPerson, Options};
 use serde_json::json;
 
@@ -49,6 +49,45 @@ async fn a_pass_over_1201_people_takes_three_pages_and_three_calls_more() {
     okta.organisation(&source).await.unwrap();
     assert!(read(&okta, &source).await.complete);
     assert_eq!(okta.calls(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_beside_each_other_share_the_token_and_each_counts_its_own_calls() {
+    let sim = org(Options::with_people(1201, 7)).await;
+    let okta = client(&sim);
+    let source = app(&sim);
+    let (full, partial) = (okta.counting_anew(), okta.counting_anew());
+    full.organisation(&source).await.unwrap();
+    let someone = sim.org().assigned(&sim.ready().app_id).unwrap().remove(0);
+    let (reading, standing) = tokio::join!(read(&full, &source), partial.person(&source, &someone));
+    assert!(reading.complete && matches!(standing, Ok(Standing::Present(_))));
+    // The organisation, the token, the app and three pages; and the person, twice.
+    assert_eq!((full.calls(), partial.calls(), okta.calls()), (6, 2, 0));
+
+    // Who finds the token refused has it replaced for all.
+    sim.org().revoke_tokens();
+    assert!(matches!(partial.person(&source, &someone).await, Ok(Standing::Present(_))));
+    assert!(read(&full, &source).await.complete);
+    let counters = sim.org().counters();
+    assert_eq!((counters.of("POST", "/oauth2/v1/token"), counters.statuses.get(&401)), (2, Some(&1)));
+    assert_eq!((full.calls(), partial.calls()), (6 + 3, 2 + 4), "a refusal and a token more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_with_different_credentials_go_over_the_same_connections() {
+    let sim = org(Options::with_people(3, 7)).await;
+    let source = app(&sim);
+    let one = settings(&sim);
+    let transport = Transport::new(&one.org_url, one.ca_bundle.as_deref(), one.patience.timeout).unwrap();
+    let (transport, governor) = (Arc::new(transport), Governor::new());
+    for _ in 0..3 {
+        // That they trust the organisation is the transport's business alone.
+        let settings = Settings { transport: Some(transport.clone()), ca_bundle: None, ..settings(&sim) };
+        let okta = OktaClient::new(settings, governor.clone()).unwrap();
+        assert!(read(&okta, &source).await.complete);
+    }
+    let counters = sim.org().counters();
+    assert_eq!((counters.of("POST", "/oauth2/v1/token"), counters.total), (3, 6), "each with a token of its own");
 }
 
 // http.rs, `get`.

@@ -98,7 +98,7 @@ pub(crate) async fn resume(
     }
     match prepare(context, object, previous, record).await {
         Ok((policy, clients)) => {
-            let (policy, ledger) = (Arc::new(policy), record.ledger.clone());
+            let ledger = record.ledger.clone();
             let opening = Opening { object, previous, policy: &policy, clients: &clients, ledger: &ledger };
             context.fast_path.open(context, &opening);
         }
@@ -124,7 +124,7 @@ async fn run(
 ) -> Option<Result<Report, Failure>> {
     match prepare(context, object, previous, record).await {
         Ok((policy, clients)) => {
-            let (policy, ledger) = (Arc::new(policy), record.ledger.clone());
+            let ledger = record.ledger.clone();
             let opening = Opening { object, previous, policy: &policy, clients: &clients, ledger: &ledger };
             part.lane = context.fast_path.open(context, &opening);
             part.owed = part.lane.as_ref().map(|lane| lane.begins()).unwrap_or_default();
@@ -271,14 +271,14 @@ impl Setting<'_> {
                 std::future::pending::<()>().await;
             }
         };
-        let teleport = self.clients.teleport();
+        let clients = self.clients.of_pass();
         let report = tokio::select! {
             biased;
-            report = pass.run(self.clients.okta(), teleport.as_ref()) => Some(report),
+            report = pass.run(&clients.okta, &clients.teleport) => Some(report),
             () = stopped => None,
             () = self.refresh() => None,
         };
-        self.context.metrics.teleport_calls(&self.clients.new_calls());
+        self.context.metrics.teleport_calls(&clients.teleport.calls());
         report
     }
 }

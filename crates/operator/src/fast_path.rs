@@ -71,7 +71,7 @@ struct State {
 pub(crate) struct Opening<'a> {
     pub(crate) object: &'a OktaUserSync,
     pub(crate) previous: &'a OktaUserSyncStatus,
-    pub(crate) policy: &'a Arc<Policy>,
+    pub(crate) policy: &'a Policy,
     pub(crate) clients: &'a Clients,
     pub(crate) ledger: &'a Arc<Ledger>,
 }

@@ -9,7 +9,6 @@ use api::{
 use engine::cleanup::{Cleanup, cleanup};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, runtime::controller::Action};
-use teleport::CallCount;
 use tracing::{Span, info, warn};
 
 use crate::{
@@ -70,15 +69,14 @@ async fn clean_up(
         let subject = subject(object, &OktaUserSyncStatus::default());
         let mut rules = context.resolver.policy(&subject).map_err(|failure| Unfinished::said(&failure))?;
         let teleport = context.resolver.for_cleanup(&subject, &context.secrets, record.clients.as_ref());
-        let teleport = teleport.await.map_err(|failure| Unfinished::said(&failure))?;
+        let teleport = teleport.await.map_err(|failure| Unfinished::said(&failure))?.counting_anew();
         let may_write = || context.claim.holds() && !context.stop.is_cancelled();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let resource = resource(object);
         let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
-        let before = teleport.calls();
-        let work = cleanup(teleport.as_ref(), &mut rules, policy, &id, Timestamp::now(), &may_write, &journal);
+        let work = cleanup(&teleport, &mut rules, policy, &id, Timestamp::now(), &may_write, &journal);
         let done = trace::within(&id, || span(object, &id, policy), Box::pin(work)).await;
-        context.metrics.teleport_calls(&CallCount::since(&before, teleport.calls()));
+        context.metrics.teleport_calls(&teleport.calls());
         done.map_err(|failure| Unfinished::said(&failure))
     };
     let done = tokio::time::timeout(within, attempt)

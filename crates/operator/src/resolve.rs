@@ -3,22 +3,18 @@
 //! The same for the operator and for the command line; nothing here knows the controller. `okta_side` and
 //! `teleport_side` are the two halves, `wanted` has the words for a reference that leads nowhere.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::{fmt, sync::Arc};
 
 use api::{OktaUserSyncSpec, spec::SecretKeyRef};
 use engine::{failure::Failure, policy::Policy, role::Ceiling};
 use jiff::Timestamp;
-use okta::OktaClient;
+use okta::{OktaClient, Transport};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use teleport::{CallCount, TeleportClient};
+use teleport::{Line, Pace, TeleportClient};
 
-use self::teleport_side::Held;
 pub use self::teleport_side::TeleportDefaults;
+use self::{shared::Shared, teleport_side::Held};
 use crate::{
     governors::Governors,
     membership::{Membership, Passage},
@@ -27,6 +23,7 @@ use crate::{
 
 mod bundle;
 mod okta_side;
+mod shared;
 mod teleport_side;
 mod wanted;
 
@@ -110,30 +107,38 @@ impl Material {
     }
 }
 
-/// A client and what it was made of.
-struct Made<T> {
-    client: Arc<T>,
+/// The two clients of one resource. They are handed back at the next resolving, and kept as long as they are right, so
+/// that tokens and connections outlive a pass. All that are alike are shared among resources.
+#[derive(Clone)]
+pub struct Clients {
+    okta: Arc<OktaClient>,
+    /// The way to the System Log, and what it was made of.
+    feed: Option<(Print, Arc<OktaClient>)>,
+    teleport: Seat,
+}
+
+/// The client for Teleport of one resource, over a line that all resources with the same identity share.
+#[derive(Clone)]
+struct Seat {
+    client: Arc<TeleportClient>,
+    /// What the line was made of.
     print: Print,
     /// Where it leads, without the credential.
     place: Print,
 }
 
-impl<T> Clone for Made<T> {
-    fn clone(&self) -> Self {
-        Self { client: self.client.clone(), print: self.print, place: self.place }
-    }
+/// Both clients, for one pass: they count its calls and no other's.
+pub struct PassClients {
+    /// The way to Okta.
+    pub okta: OktaClient,
+    /// The way to Teleport.
+    pub teleport: TeleportClient,
 }
 
-/// The two clients of one resource. They are handed back at the next resolving, and kept as long as they are right, so
-/// that tokens and connections outlive a pass.
-#[derive(Clone)]
-pub struct Clients {
-    okta: Made<OktaClient>,
-    /// The way to the System Log, shared by all resources that read the same one by the same credential.
-    feed: Option<Made<OktaClient>>,
-    teleport: Made<TeleportClient>,
-    /// Calls of the client for Teleport that have been told of.
-    told: Arc<Mutex<Vec<CallCount>>>,
+impl fmt::Debug for PassClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PassClients").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Clients {
@@ -146,14 +151,14 @@ impl Clients {
     /// The way to Okta.
     #[must_use]
     pub fn okta(&self) -> &OktaClient {
-        &self.okta.client
+        &self.okta
     }
 
     /// The way to Okta's System Log, and what tells it from others; `None`: it is not to be read. Its token carries the
     /// scope `okta.logs.read` and no other.
     #[must_use]
     pub fn feed(&self) -> Option<(Print, &Arc<OktaClient>)> {
-        self.feed.as_ref().map(|made| (made.print, &made.client))
+        self.feed.as_ref().map(|(print, client)| (*print, client))
     }
 
     /// The way to Teleport.
@@ -162,14 +167,10 @@ impl Clients {
         &self.teleport.client
     }
 
-    /// Calls to Teleport since this was asked last, by whichever pass: full ones and partial ones share the client.
+    /// Both for one pass, beside which others may go on over the same connections.
     #[must_use]
-    pub fn new_calls(&self) -> Vec<CallCount> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.teleport.client.calls();
-        let new = CallCount::since(&told, now.clone());
-        *told = now;
-        new
+    pub fn of_pass(&self) -> PassClients {
+        PassClients { okta: self.okta.counting_anew(), teleport: self.teleport.client.counting_anew() }
     }
 
     /// When the identity in use runs out.
@@ -179,14 +180,26 @@ impl Clients {
     }
 }
 
-/// Resolves; holds what all resources share: one governor for each organisation (P14).
-#[derive(Debug)]
+/// Resolves; holds what all resources share: one governor for each organisation (P14), and whatever is alike.
 pub struct Resolver {
     defaults: Defaults,
     governors: Governors,
-    feeds: Mutex<HashMap<Print, Weak<OktaClient>>>,
+    /// Connections to Okta, by whom they trust.
+    transports: Shared<Transport>,
+    /// Clients for Okta, by credential, settings and scopes.
+    oktas: Shared<OktaClient>,
+    /// One pace for each cluster, whoever writes there.
+    paces: Shared<Pace>,
+    /// Lines to Teleport, by address and identity.
+    lines: Shared<Line>,
     /// In the cluster at the operator's own address.
     membership: Option<Membership>,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("defaults", &self.defaults).finish_non_exhaustive()
+    }
 }
 
 impl Resolver {
@@ -204,7 +217,15 @@ impl Resolver {
             )),
             _ => None,
         };
-        Self { defaults, governors: Governors::default(), feeds: Mutex::default(), membership }
+        Self {
+            defaults,
+            governors: Governors::default(),
+            transports: Shared::default(),
+            oktas: Shared::default(),
+            paces: Shared::default(),
+            lines: Shared::default(),
+            membership,
+        }
     }
 
     /// The governors of all organisations.
@@ -244,11 +265,10 @@ impl Resolver {
     ) -> Result<Clients, Failure> {
         let okta_material = (&material.key, material.bundle.as_deref());
         // Okta's side is told first where both are wrong.
-        let okta = self.okta(subject, okta_material, former.map(|former| &former.okta))?;
+        let okta = self.okta(subject, okta_material)?;
         let feed = self.feed(subject, okta_material)?;
         let teleport = self.teleport(subject, &material.identity, former.map(|former| &former.teleport))?;
-        let same = former.filter(|former| Arc::ptr_eq(&former.teleport.client, &teleport.client));
-        Ok(Clients { okta, feed, told: same.map(|former| former.told.clone()).unwrap_or_default(), teleport })
+        Ok(Clients { okta, feed, teleport })
     }
 }
 

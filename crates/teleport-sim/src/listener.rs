@@ -120,7 +120,7 @@ pub(crate) async fn serve(
         }
         let (server, web, stop) = (Arc::clone(&server), web.clone(), stop.clone());
         tokio::spawn(async move {
-            let token = server.shared.connection();
+            let (token, _open) = (server.shared.connection(), server.shared.opened());
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = token.cancelled() => {}

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: Mutex<Tokens>,
     /// Cancelled when every open connection shall be cut; then replaced.
     connections: Mutex<CancellationToken>,
+    /// Held by every open connection.
+    open: Arc<()>,
     pub(crate) site: Site,
     /// Nobody is let in before.
     down_until: Mutex<Option<tokio::time::Instant>>,
@@ -39,6 +41,7 @@ impl Shared {
             doors: Mutex::new(Arc::new(doors)),
             tokens: Mutex::default(),
             connections: Mutex::default(),
+            open: Arc::default(),
             site,
             down_until: Mutex::default(),
         })
@@ -90,6 +93,16 @@ impl Shared {
     /// A token for a new connection: cancelled by the next restart.
     pub(crate) fn connection(&self) -> CancellationToken {
         held(&self.connections).child_token()
+    }
+
+    /// Counts a connection for as long as it is held.
+    pub(crate) fn opened(&self) -> Arc<()> {
+        Arc::clone(&self.open)
+    }
+
+    /// Connections that are open now.
+    pub(crate) fn open_connections(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
     }
 
     /// Cuts every connection and lets nobody in for a while. The state is kept.

@@ -195,6 +195,12 @@ impl TeleportSim {
         self.shared.counters().clone()
     }
 
+    /// Connections that are open now, at all doors.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.open_connections()
+    }
+
     /// Forgets all counts.
     pub fn reset_counters(&self) {
         self.shared.counters().reset();

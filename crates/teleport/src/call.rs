@@ -70,6 +70,11 @@ impl Call {
         }
     }
 
+    /// Whether it is one of the many writes of a pass, which leave room for all other calls.
+    pub(crate) fn is_mass(self) -> bool {
+        matches!(self, Self::CreateUser | Self::UpdateUser | Self::DeleteUser)
+    }
+
     /// What the caller's role must allow: a kind of resource, and verbs on it. None for what anybody may call.
     #[must_use]
     pub fn rule(self) -> Option<(&'static str, &'static [&'static str])> {
@@ -105,16 +110,4 @@ pub struct CallCount {
     pub code: &'static str,
     /// How often, since the client was made.
     pub count: u64,
-}
-
-impl CallCount {
-    /// What one client's counts `now` have more than those `before`.
-    #[must_use]
-    pub fn since(before: &[Self], now: Vec<Self>) -> Vec<Self> {
-        let then = |now: &Self| {
-            let then = before.iter().find(|then| then.call == now.call && then.code == now.code);
-            then.map_or(0, |then| then.count)
-        };
-        now.into_iter().map(|now| Self { count: now.count.saturating_sub(then(&now)), ..now }).collect()
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, atomic::AtomicI32},
+    sync::{Arc, Mutex, atomic::AtomicI32},
     time::Duration,
 };
 
@@ -28,11 +28,9 @@ use crate::{
     http_proxy::HttpProxy,
     identity::Identity,
     lines,
-    link::{Link, Stubs},
+    link::{IDLE, Line, Link, Stubs},
     pace::Pace,
-    route::Route,
     users::{LARGEST_PAGE, Slashed},
-    web::WebTrust,
 };
 
 /// How long a write waits that the server has no room for; then it has failed.
@@ -56,14 +54,18 @@ pub struct Settings {
     /// Creates and updates a second, at most; 0: unbounded. Default 300, well under what delays the enforcement of locks; slowed down by itself (to 50
     /// at the least) where locks take long all the same.
     pub write_rate: u32,
+    /// The pace of those writes, shared with other clients of the same cluster, which counts before `write_rate`. Default: one of its own.
+    pub pace: Option<Arc<Pace>>,
     /// Calls at once, at most. Default 8.
     pub concurrency: usize,
-    /// Of them those that a pass writes with, at most. Default 8; more gained nothing.
+    /// Of them those that make, change or delete users, at most. Default 8; more gained nothing.
     pub writes_at_once: usize,
     /// Longest wait for stored locks to be enforced. Default 20 s.
     pub lock_wait: Duration,
     /// Longest wait for one answer. Default 30 s.
     pub deadline: Duration,
+    /// Longest time that a connection is kept unused; longer than `deadline`. Default 90 s.
+    pub idle: Duration,
     /// An HTTP proxy on the way out. Default: what the environment prescribes for the address.
     pub http_proxy: Option<HttpProxy>,
     /// Further authorities (PEM) for the Proxy's web side, beside the system's; needed only behind balancers.
@@ -81,10 +83,12 @@ impl Settings {
             identity,
             way: Way::Auto,
             write_rate: WRITE_RATE,
+            pace: None,
             concurrency: WRITES_AT_ONCE,
             writes_at_once: WRITES_AT_ONCE,
             lock_wait: Duration::from_secs(20),
             deadline: Duration::from_secs(30),
+            idle: IDLE,
             http_proxy,
             web_authorities: None,
         }
@@ -94,41 +98,51 @@ impl Settings {
 /// A Teleport cluster, as the engine sees it.
 pub struct TeleportClient {
     pub(crate) link: Link,
-    pub(crate) pace: Pace,
-    writes_at_once: usize,
-    pub(crate) lock_wait: Duration,
-    pub(crate) page_size: AtomicI32,
-    pub(crate) slashed: Mutex<Slashed>,
+    pub(crate) page_size: Arc<AtomicI32>,
+    pub(crate) slashed: Arc<Mutex<Slashed>>,
 }
 
 impl TeleportClient {
-    /// A client. Nothing is dialled before the first call; must be called within a tokio runtime.
+    /// A client with a line of its own. Nothing is dialled before the first call; must be called within a tokio runtime.
     ///
     /// # Errors
     /// An address that cannot be read, or an identity that fits no TLS connection.
     pub fn connect(settings: Settings) -> Result<Self, TeleportError> {
-        let route = Route {
-            address: Address::parse(&settings.address)?,
-            http_proxy: settings.http_proxy,
-            web: WebTrust::with(settings.web_authorities.as_deref()),
-        };
-        let link = Link::new(route, settings.way, settings.identity, settings.concurrency, settings.deadline)?;
-        Ok(Self {
-            link,
-            pace: Pace::new(settings.write_rate),
-            writes_at_once: settings.writes_at_once,
-            lock_wait: settings.lock_wait,
-            page_size: AtomicI32::new(LARGEST_PAGE),
-            slashed: Mutex::default(),
-        })
+        Ok(Self::over(Arc::new(Line::connect(settings)?)))
     }
 
-    /// Goes on under a renewed identity. Calls under way end with the old one.
+    /// A client over a line that others may share.
+    #[must_use]
+    pub fn over(line: Arc<Line>) -> Self {
+        let page_size = Arc::new(AtomicI32::new(LARGEST_PAGE));
+        Self { link: Link::over(line), page_size, slashed: Arc::default() }
+    }
+
+    /// The same client, whose calls are counted from nothing: for one of several passes that go on beside each other. If the one follows another
+    /// line, so does the other.
+    #[must_use]
+    pub fn counting_anew(&self) -> Self {
+        let (page_size, slashed) = (self.page_size.clone(), self.slashed.clone());
+        Self { link: self.link.counting_anew(), page_size, slashed }
+    }
+
+    /// Goes on over another line to the same cluster, and under its identity. Calls under way end on the old one.
+    pub fn follow(&self, line: Arc<Line>) {
+        self.link.follow(line);
+    }
+
+    /// The line in use.
+    #[must_use]
+    pub fn line(&self) -> Arc<Line> {
+        self.link.line()
+    }
+
+    /// Goes on under a renewed identity, with all who share the line. Calls under way end with the old one. Answers whether it was not in use already.
     ///
     /// # Errors
-    /// As [`TeleportClient::connect`].
-    pub fn renew(&self, identity: Identity) -> Result<(), TeleportError> {
-        self.link.renew(identity)
+    /// An identity that fits no TLS connection.
+    pub fn renew(&self, identity: Identity) -> Result<bool, TeleportError> {
+        self.link.line().renew(identity)
     }
 
     /// The identity in use.
@@ -209,7 +223,7 @@ impl TeleportClient {
             let answer = self.link.once(call, |stubs| send(stubs, request.clone())).await;
             match (&answer, pauses.next()) {
                 (Err(CallError::Answer(Code::ResourceExhausted, message)), Some(pause)) if !is_too_large(message) => {
-                    self.pace.hold_back();
+                    self.link.pace().hold_back();
                     tokio::time::sleep(pause).await;
                 }
                 _ => return answer,
@@ -265,7 +279,7 @@ fn is_too_large(message: &str) -> bool {
 
 impl Cluster for TeleportClient {
     fn writes_at_once(&self) -> usize {
-        self.writes_at_once
+        self.link.writes_at_once()
     }
 
     async fn prove_identity(&self) -> Result<ClusterFacts, Failure> {

@@ -36,7 +36,8 @@ use crate::{
     identity::{Identity, IdentityError},
     key::KeyPair,
     lines,
-    link::{Link, channel, read_status},
+    link::{IDLE, Line, Link, Manner, channel, read_status},
+    pace::Pace,
     party::Party,
     route::Route,
     web::{self, WebTrust},
@@ -202,7 +203,7 @@ impl Joiner {
     async fn ask_authorities(&self, party: Party) -> Result<Vec<CertificateDer<'static>>, TeleportError> {
         let call = Call::GetClusterCaCert;
         let dialer = Arc::new(Dialer::new(self.route.clone(), self.settings.way, party, "h2")?);
-        let mut client = AuthServiceClient::new(channel(&dialer));
+        let mut client = AuthServiceClient::new(channel(&dialer, IDLE));
         let answer = within(call, async {
             client.get_cluster_ca_cert(()).await.map_err(|status| read_status(call, &dialer, &status))
         })
@@ -295,7 +296,15 @@ impl Joiner {
         let own = bot.user().to_owned();
         let authorities = bot.authorities().to_vec();
         let expires = Timestamp::now().saturating_add(self.settings.life).unwrap_or(Timestamp::MAX).min(bot.expires());
-        let link = Link::new(self.route.clone(), self.settings.way, bot, 1, PATIENCE)?;
+        let manner = Manner {
+            calls: 1,
+            mass: 1,
+            deadline: PATIENCE,
+            idle: IDLE,
+            lock_wait: Duration::ZERO,
+            pace: Arc::new(Pace::new(0)),
+        };
+        let link = Link::over(Arc::new(Line::new(self.route.clone(), self.settings.way, bot, manner)?));
         let ping: auth::PingResponse = link
             .read(Call::Ping, |mut stubs| async move { stubs.auth.ping(auth::PingRequest {}).await })
             .await

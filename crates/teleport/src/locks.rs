@@ -115,7 +115,7 @@ impl TeleportClient {
             return Ok(HashSet::new());
         }
         let start = Instant::now();
-        let end = start + self.lock_wait;
+        let end = start + self.link.lock_wait();
         let mut pause = POLL;
         let mut outcome: Option<Result<HashSet<String>, TeleportError>> = None;
         loop {
@@ -124,7 +124,7 @@ impl TeleportClient {
                     let listed: HashSet<String> =
                         locks.into_iter().map(|lock| lock.name).filter(|name| wanted.contains(name.as_str())).collect();
                     if listed.len() == wanted.len() {
-                        self.pace.learn(start.elapsed());
+                        self.link.pace().learn(start.elapsed());
                         return Ok(listed);
                     }
                     outcome = Some(Ok(listed));
@@ -136,7 +136,7 @@ impl TeleportClient {
             }
             let now = Instant::now();
             if now >= end {
-                self.pace.learn(start.elapsed());
+                self.link.pace().learn(start.elapsed());
                 return outcome.unwrap_or_else(|| Ok(HashSet::new()));
             }
             tokio::time::sleep(pause.min(end - now)).await;

@@ -4,6 +4,7 @@
 //! So creates and updates are spread, and slow down where locks take long to be enforced; locks and deletions never wait.
 
 use std::{
+    fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -22,11 +23,18 @@ const AT_REST: Duration = Duration::from_millis(1500);
 /// Fewer writes a second than this are never asked for.
 const SLOWEST: u32 = 50;
 
-/// Spreads calls evenly: each takes the next slot.
-pub(crate) struct Pace {
+/// How fast users are made and changed in one cluster. Calls are spread evenly: each takes the next slot, whoever it comes
+/// from.
+pub struct Pace {
     /// Between two slots, at full speed; `None`: unbounded.
     full: Option<Duration>,
     state: Mutex<State>,
+}
+
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pace({:?})", self.full)
+    }
 }
 
 struct State {
@@ -36,7 +44,8 @@ struct State {
 
 impl Pace {
     /// At most `per_second` calls a second; 0: unbounded.
-    pub(crate) fn new(per_second: u32) -> Self {
+    #[must_use]
+    pub fn new(per_second: u32) -> Self {
         let full = (per_second > 0).then(|| Duration::from_secs(1) / per_second);
         Self { full, state: Mutex::new(State { gap: full.unwrap_or_default(), next: None }) }
     }

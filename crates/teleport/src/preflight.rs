@@ -159,7 +159,7 @@ impl Look<'_> {
         // An Auth Service takes the form of the handshake that is meant for a Proxy as well; the web side tells them apart.
         let way = self.client.way();
         if matches!(way, Some(Way::Proxy | Way::Upgrade)) {
-            self.web = web::find_with_time(link.route()).await.map_err(|error| error.to_string());
+            self.web = web::find_with_time(&link.route()).await.map_err(|error| error.to_string());
         }
         let how = match way {
             Some(Way::Upgrade) => "through the Proxy behind a balancer, by a connection upgrade",

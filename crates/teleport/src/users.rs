@@ -217,7 +217,7 @@ impl TeleportClient {
         if let Some(why) = names::refuse(&user.name) {
             return Err(failed(TeleportError::Name { name: user.name.clone(), why }));
         }
-        self.pace.turn().await;
+        self.link.pace().turn().await;
         let identity = self.link.identity();
         let encoded = encode_new(user, identity.user(), identity.origin_mode(), Timestamp::now());
         let request = proto::CreateUserRequest { user: encoded };
@@ -239,7 +239,7 @@ impl TeleportClient {
 
     pub(crate) async fn change_user(&self, user: &User, edit: &UserEdit) -> Result<(), WriteError> {
         let encoded = encode_edited(user, edit, self.link.identity().origin_mode()).map_err(failed)?;
-        self.pace.turn().await;
+        self.link.pace().turn().await;
         let request = proto::UpdateUserRequest { user: encoded };
         let answer =
             self.write(Call::UpdateUser, &request, |mut stubs, request| async move {

@@ -1,16 +1,16 @@
 //! Okta's half: the key, and the clients that are made of it, that of passes and that of the System Log.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::{sync::Arc, time::Duration};
 
 use api::{
     OktaUserSyncSpec,
     spec::{self, Source},
 };
 use engine::failure::{Class, Failure, Side};
-use okta::{OktaClient, OktaError, OrgUrl, Patience, Scope, key::PrivateKey};
+use okta::{OktaClient, OktaError, OrgUrl, Patience, Scope, Transport, key::PrivateKey};
 use secrecy::ExposeSecret as _;
 
-use super::{Made, Print, Resolver, Subject, bundle, wanted::Wanted};
+use super::{Print, Resolver, Subject, bundle, wanted::Wanted};
 use crate::secrets::{SecretBytes, Secrets};
 
 impl Resolver {
@@ -21,7 +21,7 @@ impl Resolver {
     pub async fn okta_alone(&self, subject: &Subject<'_>, secrets: &impl Secrets) -> Result<Arc<OktaClient>, Failure> {
         let key = self.read_key(subject, secrets).await?;
         let bundle = bundle::read(subject, secrets).await?;
-        Ok(self.okta(subject, (&key, bundle.as_deref()), None)?.client)
+        self.okta(subject, (&key, bundle.as_deref()))
     }
 
     /// Whether Okta gives a token for `key`. What other clients do is not touched by it.
@@ -32,49 +32,56 @@ impl Resolver {
         secrets: &impl Secrets,
     ) -> Result<(), Failure> {
         let bundle = bundle::read(subject, secrets).await?;
-        self.okta(subject, (key, bundle.as_deref()), None)?.client.prove().await
+        let scopes = scopes_of(subject.spec);
+        // One of its own: another's might have a token already.
+        self.okta_client(subject.spec, (key, bundle.as_deref()), scopes)?.prove().await
     }
 
+    /// The client of passes: one for all that are alike.
     pub(super) fn okta(
         &self,
         subject: &Subject<'_>,
-        (key, bundle): (&SecretBytes, Option<&[u8]>),
-        former: Option<&Made<OktaClient>>,
-    ) -> Result<Made<OktaClient>, Failure> {
-        let (okta, scope) = (&subject.spec.okta, &subject.spec.scope);
-        let words = format!("{okta:?} {:?} {:?} {:?}", scope.source, scope.groups.is_empty(), subject.spec.interval);
-        let print = Print::with_bundle(&words, key, bundle);
-        if let Some(former) = former.filter(|former| former.print == print) {
-            return Ok(former.clone());
-        }
-        let settings =
-            self.okta_settings(subject.spec, (key, bundle), scopes(scope.source, !scope.groups.is_empty()))?;
-        let governor = self.governors.of(settings.org_url.clone());
-        Ok(Made { client: Arc::new(OktaClient::new(settings, governor)?), print, place: print })
+        material: (&SecretBytes, Option<&[u8]>),
+    ) -> Result<Arc<OktaClient>, Failure> {
+        let scopes = scopes_of(subject.spec);
+        // How patient it is depends on the interval.
+        let words = format!("{} {scopes:?} {:?}", place_of(subject.spec), subject.spec.interval);
+        let print = Print::with_bundle(&words, material.0, material.1);
+        self.oktas.get(print, || self.okta_client(subject.spec, material, scopes))
     }
 
-    /// The client that reads the System Log, unless it is not wanted: one for all that are alike.
+    /// The client that reads the System Log, unless it is not wanted, and what it is made of: one for all that are alike.
     pub(super) fn feed(
         &self,
         subject: &Subject<'_>,
-        (key, bundle): (&SecretBytes, Option<&[u8]>),
-    ) -> Result<Option<Made<OktaClient>>, Failure> {
-        let okta = &subject.spec.okta;
-        if okta.fast_path == spec::FastPath::Disabled || subject.spec.mode == spec::Mode::Preview {
+        material: (&SecretBytes, Option<&[u8]>),
+    ) -> Result<Option<(Print, Arc<OktaClient>)>, Failure> {
+        if subject.spec.okta.fast_path == spec::FastPath::Disabled || subject.spec.mode == spec::Mode::Preview {
             return Ok(None);
         }
-        let words = format!("{} {} {:?} {}", okta.org_url, okta.client_id, okta.dpop, okta.budget_percent);
-        let print = Print::with_bundle(&words, key, bundle);
-        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = feeds.get(&print).and_then(Weak::upgrade) {
-            return Ok(Some(Made { client, print, place: print }));
-        }
-        let settings = self.okta_settings(subject.spec, (key, bundle), vec![Scope::Logs])?;
+        let scopes = vec![Scope::Logs];
+        let words = format!("{} {scopes:?}", place_of(subject.spec));
+        let print = Print::with_bundle(&words, material.0, material.1);
+        let client = self.oktas.get(print, || self.okta_client(subject.spec, material, scopes))?;
+        Ok(Some((print, client)))
+    }
+
+    fn okta_client(
+        &self,
+        spec: &OktaUserSyncSpec,
+        material: (&SecretBytes, Option<&[u8]>),
+        scopes: Vec<Scope>,
+    ) -> Result<OktaClient, Failure> {
+        let settings = self.okta_settings(spec, material, scopes)?;
         let governor = self.governors.of(settings.org_url.clone());
-        let client = Arc::new(OktaClient::new(settings, governor)?);
-        feeds.retain(|_, feed| feed.strong_count() > 0);
-        feeds.insert(print, Arc::downgrade(&client));
-        Ok(Some(Made { client, print, place: print }))
+        Ok(OktaClient::new(settings, governor)?)
+    }
+
+    /// Connections to that organisation: the same for all that trust the same authorities.
+    fn transport(&self, org: &OrgUrl, bundle: Option<&[u8]>, timeout: Duration) -> Result<Arc<Transport>, OktaError> {
+        let words = format!("{} {timeout:?}", org.is_local());
+        let print = Print::with_bundle(&words, &SecretBytes::default(), bundle);
+        self.transports.get(print, || Transport::new(org, bundle, timeout))
     }
 
     fn okta_settings(
@@ -86,6 +93,9 @@ impl Resolver {
         let okta = &spec.okta;
         let org_url = OrgUrl::parse(&okta.org_url).map_err(OktaError::from)?;
         let key = PrivateKey::parse(key.expose_secret()).map_err(OktaError::from)?;
+        let patience = Patience::default().within(spec.interval.into());
+        let ca_bundle = bundle::joined([self.defaults.okta_ca.as_deref(), bundle]);
+        let transport = self.transport(&org_url, ca_bundle.as_deref(), patience.timeout)?;
         Ok(okta::Settings {
             dpop: match okta.dpop {
                 spec::Dpop::Auto => okta::Dpop::Auto,
@@ -93,9 +103,9 @@ impl Resolver {
                 spec::Dpop::Disabled => okta::Dpop::Disabled,
             },
             budget_percent: u8::try_from(okta.budget_percent).unwrap_or(100),
-            ca_bundle: bundle::joined([self.defaults.okta_ca.as_deref(), bundle]),
+            transport: Some(transport),
             scopes,
-            patience: Patience::default().within(spec.interval.into()),
+            patience,
             ..okta::Settings::new(org_url, okta.client_id.clone(), key)
         })
     }
@@ -131,6 +141,17 @@ fn no_key(subject: &Subject<'_>) -> Failure {
              jsonpath='{{.data.private\\.pem}}' | base64 -d > FILE. If there is none yet: okta-user-sync key new FILE"
         ),
     )
+}
+
+/// Where clients lead and how they behave there, whatever they are for.
+fn place_of(spec: &OktaUserSyncSpec) -> String {
+    let okta = &spec.okta;
+    format!("{} {} {:?} {}", okta.org_url, okta.client_id, okta.dpop, okta.budget_percent)
+}
+
+/// Scopes that a pass over this resource is going to need.
+fn scopes_of(spec: &OktaUserSyncSpec) -> Vec<Scope> {
+    scopes(spec.scope.source, !spec.scope.groups.is_empty())
 }
 
 /// Scopes that a pass over this source is going to need, so that one token serves it.

@@ -1,14 +1,14 @@
 //! Teleport's half: the identity that a resource lives on, its own or the operator's, and the client that is made of it.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use engine::failure::{Class, Failure, Side};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use teleport::{Identity, IdentityError, TeleportClient, TeleportError, Way};
+use teleport::{Identity, IdentityError, Line, Pace, TeleportClient, Way};
 use tokio_util::sync::CancellationToken;
 
-use super::{Clients, Made, Print, Resolver, Subject, wanted::Wanted};
+use super::{Clients, Print, Resolver, Seat, Subject, wanted::Wanted};
 use crate::{
     membership::{JoinOffer, Membership},
     secrets::{SecretBytes, Secrets},
@@ -92,9 +92,16 @@ impl Resolver {
     /// cannot be used, which the next pass will say.
     pub async fn refresh(&self, subject: &Subject<'_>, secrets: &impl Secrets, clients: &Clients) -> Option<Identity> {
         let held @ Held::Secret(_) = self.read_identity(subject, secrets).await.ok()? else { return None };
-        let identity = held.identity().ok()?;
+        let seat = &clients.teleport;
+        let address = self.teleport_address(subject).ok()?;
+        let line = self.line(address, held.print(address), &held).ok()?;
+        let (before, identity) = (seat.client.identity(), line.identity());
         identity.check(Timestamp::now()).ok()?;
-        renewed(&clients.teleport.client, &identity).ok()?.then_some(identity)
+        if before.is(&identity) || !akin(&before, &identity) {
+            return None;
+        }
+        seat.client.follow(line);
+        Some(identity)
     }
 
     /// All that is needed to clean up after `subject`: Teleport only, because Okta and its key may be gone. A client of
@@ -114,42 +121,58 @@ impl Resolver {
             Err(failure) => Err(failure),
         };
         match (made, former) {
-            (Ok(made), _) => Ok(made.client),
+            (Ok(seat), _) => Ok(seat.client),
             (Err(_), Some(former)) => Ok(former.client.clone()),
             (Err(failure), None) => Err(failure),
         }
     }
 
-    pub(super) fn teleport(
-        &self,
-        subject: &Subject<'_>,
-        held: &Held,
-        former: Option<&Made<TeleportClient>>,
-    ) -> Result<Made<TeleportClient>, Failure> {
+    pub(super) fn teleport(&self, subject: &Subject<'_>, held: &Held, former: Option<&Seat>) -> Result<Seat, Failure> {
         let address = self.teleport_address(subject)?;
         let (print, place) = (held.print(address), Print::of(address, &SecretBytes::default()));
-        let identity = match (held, former.filter(|former| former.print == print)) {
-            (Held::Secret(_), Some(former)) => former.client.identity(),
-            _ => held.identity()?,
-        };
+        let line = self.line(address, print, held)?;
+        let identity = line.identity();
         identity.check(Timestamp::now())?;
-        // A renewed identity is put under the client that is there, which keeps what it has learned and its connection's pace.
+        // A renewed identity is put under the client that is there, which keeps what it has learned.
         if let Some(former) = former.filter(|former| former.place == place)
             && (former.print == print || akin(&former.client.identity(), &identity))
         {
-            renewed(&former.client, &identity)?;
-            return Ok(Made { client: former.client.clone(), print, place });
+            former.client.follow(line);
+            return Ok(Seat { client: former.client.clone(), print, place });
         }
-        let defaults = &self.defaults.teleport;
-        let mut settings = teleport::Settings::new(address, identity);
-        // Beside the mass writes of a full pass there is room for the fast path.
-        settings.writes_at_once = defaults.writes_at_once;
-        settings.concurrency = defaults.writes_at_once.saturating_add(BESIDE);
-        settings.way = defaults.way;
-        settings.write_rate = defaults.write_rate;
-        settings.web_authorities.clone_from(&defaults.web_authorities);
-        let client = TeleportClient::connect(settings)?;
-        Ok(Made { client: Arc::new(client), print, place })
+        Ok(Seat { client: Arc::new(TeleportClient::over(line)), print, place })
+    }
+
+    /// The line that all resources with that identity share.
+    fn line(&self, address: &str, print: Print, held: &Held) -> Result<Arc<Line>, Failure> {
+        let line = self.lines.get(print, || {
+            let defaults = &self.defaults.teleport;
+            let identity = held.identity()?;
+            identity.check(Timestamp::now())?;
+            let mut settings = teleport::Settings::new(address, identity);
+            // Beside the mass writes of full passes there is room for the fast path.
+            settings.writes_at_once = defaults.writes_at_once;
+            settings.concurrency = defaults.writes_at_once.saturating_add(BESIDE);
+            settings.way = defaults.way;
+            settings.pace = Some(self.pace(address));
+            settings.web_authorities.clone_from(&defaults.web_authorities);
+            Ok::<_, Failure>(Line::connect(settings)?)
+        })?;
+        if let Held::Joined(identity) = held
+            && line.identity().expires() < identity.expires()
+        {
+            // Renewed for all who live on it. (Another resource may have read a later one meanwhile.)
+            line.renew(identity.clone())?;
+        }
+        Ok(line)
+    }
+
+    /// The pace of writes in the cluster at that address: what a cluster bears does not grow with those who write to it.
+    fn pace(&self, address: &str) -> Arc<Pace> {
+        let print = Print::of(address, &SecretBytes::default());
+        let made = self.paces.get(print, || Ok::<_, Infallible>(Pace::new(self.defaults.teleport.write_rate)));
+        let Ok(pace) = made;
+        pace
     }
 
     fn teleport_address<'a>(&'a self, subject: &Subject<'a>) -> Result<&'a str, Failure> {
@@ -198,13 +221,4 @@ impl Resolver {
 /// Whether a client that lives on one of them may go on under the other.
 fn akin(one: &Identity, other: &Identity) -> bool {
     one.cluster() == other.cluster() && one.user() == other.user() && one.origin_mode() == other.origin_mode()
-}
-
-/// Puts `identity` under `client`, unless it is there already; answers whether it was put there.
-fn renewed(client: &TeleportClient, identity: &Identity) -> Result<bool, TeleportError> {
-    let new = !client.identity().is(identity);
-    if new {
-        client.renew(identity.clone())?;
-    }
-    Ok(new)
 }

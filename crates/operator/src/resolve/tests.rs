@@ -91,17 +91,22 @@ async fn prints_change_with_the_content_and_nothing_else() {
     assert_ne!(after[1], before[1]);
 }
 
+/// What Okta's client is made of for that subject.
+async fn okta(resolver: &Resolver, spec: &OktaUserSyncSpec, secrets: &MapSecrets) -> Result<Arc<OktaClient>, Failure> {
+    let material = resolver.read(&subject(spec), secrets).await.unwrap();
+    resolver.okta(&subject(spec), (&material.key, material.bundle.as_deref()))
+}
+
 #[tokio::test]
 async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
     let (resolver, mut spec, mut secrets) = (resolver(), complete(), secrets());
-    let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
-    let first = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), None).unwrap();
+    let first = okta(&resolver, &spec, &secrets).await.unwrap();
     spec.users.roles.push("okta-more".into());
-    let second = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), Some(&first)).unwrap();
-    assert!(Arc::ptr_eq(&first.client, &second.client), "roles are no business of Okta's client");
+    let second = okta(&resolver, &spec, &secrets).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &second), "roles are no business of Okta's client");
     spec.okta.budget_percent = 50;
-    let third = resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), Some(&second)).unwrap();
-    assert!(!Arc::ptr_eq(&second.client, &third.client));
+    let third = okta(&resolver, &spec, &secrets).await.unwrap();
+    assert!(!Arc::ptr_eq(&second, &third));
 
     // Another bundle under the same name is another client as well; one without a certificate is none.
     spec.okta.ca_bundle_ref = Some(BundleRef { kind: BundleKind::ConfigMap, name: "ca".into(), key: "ca.crt".into() });
@@ -109,22 +114,157 @@ async fn the_client_for_okta_is_kept_until_its_key_or_settings_change() {
     let mut clients = Vec::new();
     for bundle in [ca("a"), ca("b")] {
         secrets.insert_config("home", "ca", "ca.crt", bundle);
-        let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
-        clients
-            .push(resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last()).unwrap());
-        let again =
-            resolver.okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last()).unwrap();
-        assert!(Arc::ptr_eq(&again.client, &clients.last().unwrap().client));
+        clients.push(okta(&resolver, &spec, &secrets).await.unwrap());
+        let again = okta(&resolver, &spec, &secrets).await.unwrap();
+        assert!(Arc::ptr_eq(&again, clients.last().unwrap()));
     }
-    assert!(!Arc::ptr_eq(&clients[0].client, &clients[1].client));
+    assert!(!Arc::ptr_eq(&clients[0], &clients[1]));
     secrets.insert_config("home", "ca", "ca.crt", b"no certificate".to_vec());
-    let material = resolver.read(&subject(&spec), &secrets).await.unwrap();
-    let failure = resolver
-        .okta(&subject(&spec), (&material.key, material.bundle.as_deref()), clients.last())
-        .map(drop)
-        .unwrap_err();
+    let failure = okta(&resolver, &spec, &secrets).await.map(drop).unwrap_err();
     assert_eq!((failure.side, failure.reason), (Side::Okta, "CaBundleInvalid"), "{failure:?}");
     assert!(failure.remedy.contains("spec.okta.caBundleRef"), "{}", failure.remedy);
+}
+
+/// An identity file of a bot, as far as it matters: key, certificate, authority.
+fn identity_file(cluster: &str, user: &str) -> Vec<u8> {
+    let names = |common: &str, role: Option<&str>| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, common);
+        if let Some(role) = role {
+            params.distinguished_name.push(rcgen::DnType::OrganizationName, role);
+        }
+        params
+    };
+    let mut authority = names(cluster, None);
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (authority_key, key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let authority_certificate = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let certificate = names(user, Some("okta-user-sync")).signed_by(&key, &issuer).unwrap();
+    [key.serialize_pem(), certificate.pem(), authority_certificate.pem()].concat().into_bytes()
+}
+
+/// Resources that may differ in everything, and the resolver that they share.
+struct Neighbours {
+    resolver: Resolver,
+    secrets: MapSecrets,
+}
+
+impl Neighbours {
+    /// With a key `key` and an identity `identity`, which Secrets called so hold, and copies called `copy`.
+    fn new() -> Self {
+        let mut secrets = secrets();
+        let identity = identity_file("home.example.com", "bot-sync");
+        for name in ["teleport", "copy"] {
+            secrets.insert("home", name, "identity", identity.clone());
+        }
+        Self { resolver: resolver(), secrets }
+    }
+
+    async fn clients(&self, spec: &OktaUserSyncSpec, former: Option<&Clients>) -> Clients {
+        let material = self.resolver.read(&subject(spec), &self.secrets).await.unwrap();
+        self.resolver.clients(&subject(spec), &material, former).unwrap()
+    }
+}
+
+fn with(change: impl FnOnce(&mut OktaUserSyncSpec)) -> OktaUserSyncSpec {
+    let mut spec = complete();
+    change(&mut spec);
+    spec
+}
+
+/// Whether both have the same client for Okta, read the System Log by the same one, and share a line to Teleport.
+fn shared(one: &Clients, other: &Clients) -> [bool; 3] {
+    let feeds = one.feed().unwrap().1;
+    [
+        Arc::ptr_eq(&one.okta, &other.okta),
+        Arc::ptr_eq(feeds, other.feed().unwrap().1),
+        Arc::ptr_eq(&one.teleport().line(), &other.teleport().line()),
+    ]
+}
+
+#[rstest]
+#[case::nothing(|_: &mut OktaUserSyncSpec| (), [true, true, true])]
+#[case::people_and_rules(|spec: &mut OktaUserSyncSpec| { spec.users.roles.push("okta-more".into()); spec.scope.app_id = Some("0oaother".into()); }, [true, true, true])]
+#[case::a_copy_of_the_secret(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = Some(reference("copy", "identity")), [true, true, true])]
+#[case::organisation(|spec: &mut OktaUserSyncSpec| spec.okta.org_url = "https://other.okta.com".into(), [false, false, true])]
+#[case::app(|spec: &mut OktaUserSyncSpec| spec.okta.client_id = "0oa2api3services4app".into(), [false, false, true])]
+#[case::key(|spec: &mut OktaUserSyncSpec| spec.okta.private_key_secret_ref = Some(reference("other", "key")), [false, false, true])]
+#[case::budget(|spec: &mut OktaUserSyncSpec| spec.okta.budget_percent = 50, [false, false, true])]
+#[case::scopes(|spec: &mut OktaUserSyncSpec| spec.scope.groups = vec!["Engineering".into()], [false, true, true])]
+#[case::patience(|spec: &mut OktaUserSyncSpec| spec.interval = "7m".parse().unwrap(), [false, true, true])]
+#[case::address(|spec: &mut OktaUserSyncSpec| spec.teleport.address = Some("other.example.com:443".into()), [true, true, false])]
+#[case::identity(|spec: &mut OktaUserSyncSpec| spec.teleport.identity_secret_ref = Some(reference("other", "identity")), [true, true, false])]
+#[tokio::test]
+async fn resources_share_what_is_alike_and_nothing_else(
+    #[case] change: fn(&mut OktaUserSyncSpec),
+    #[case] expected: [bool; 3],
+) {
+    let mut neighbours = Neighbours::new();
+    let key = PrivateKey::generate(KeyKind::P256).unwrap().to_pkcs8_pem().unwrap();
+    neighbours.secrets.insert("home", "other", "key", key.expose_secret().as_bytes().to_vec());
+    neighbours.secrets.insert("home", "other", "identity", identity_file("home.example.com", "bot-other"));
+    let one = neighbours.clients(&complete(), None).await;
+    let other = neighbours.clients(&with(change), None).await;
+    assert_eq!(shared(&one, &other), expected);
+    assert!(!Arc::ptr_eq(one.teleport(), other.teleport()), "what a client learns in its pass is its own");
+    // The key is what was counted: who is trusted and what is connected serves all of them.
+    assert_eq!(neighbours.resolver.transports.len(), 1);
+}
+
+#[tokio::test]
+async fn a_renewed_identity_that_two_share_is_put_under_both_and_made_once() {
+    let mut neighbours = Neighbours::new();
+    let spec = complete();
+    let (one, two) = (neighbours.clients(&spec, None).await, neighbours.clients(&spec, None).await);
+    let pass = one.of_pass();
+    let renewed = identity_file("home.example.com", "bot-sync");
+    neighbours.secrets.insert("home", "teleport", "identity", renewed);
+    // The one is in the middle of a pass, the other at the beginning of its next.
+    let identity = neighbours.resolver.refresh(&subject(&spec), &neighbours.secrets, &one).await.unwrap();
+    let next = neighbours.clients(&spec, Some(&two)).await;
+    assert_eq!(shared(&one, &next), [true, true, true]);
+    assert!(Arc::ptr_eq(two.teleport(), next.teleport()), "and what the client had learned is kept");
+    assert!(pass.teleport.identity().is(&identity) && next.teleport().identity().is(&identity));
+    assert_eq!(neighbours.resolver.refresh(&subject(&spec), &neighbours.secrets, &one).await.map(drop), None);
+    assert_eq!(neighbours.resolver.lines.len(), 1, "what nobody uses any more is gone");
+}
+
+#[tokio::test]
+async fn two_that_share_a_line_part_when_the_secret_of_one_changes() {
+    let mut neighbours = Neighbours::new();
+    let copy = with(|spec| spec.teleport.identity_secret_ref = Some(reference("copy", "identity")));
+    let (one, two) = (neighbours.clients(&complete(), None).await, neighbours.clients(&copy, None).await);
+    let before = two.teleport().identity();
+    assert_eq!(shared(&one, &two), [true, true, true]);
+    neighbours.secrets.insert("home", "teleport", "identity", identity_file("home.example.com", "bot-sync"));
+    let next = neighbours.clients(&complete(), Some(&one)).await;
+    assert_eq!(shared(&next, &two), [true, true, false]);
+    assert!(!next.teleport().identity().is(&before) && two.teleport().identity().is(&before));
+    assert_eq!(neighbours.resolver.refresh(&subject(&copy), &neighbours.secrets, &two).await.map(drop), None);
+
+    // Of somebody else it is another client altogether, and not in the middle of a pass.
+    neighbours.secrets.insert("home", "copy", "identity", identity_file("home.example.com", "bot-else"));
+    assert_eq!(neighbours.resolver.refresh(&subject(&copy), &neighbours.secrets, &two).await.map(drop), None);
+    let third = neighbours.clients(&copy, Some(&two)).await;
+    assert!(!Arc::ptr_eq(two.teleport(), third.teleport()));
+    assert_eq!((two.teleport().identity().user(), third.teleport().identity().user()), ("bot-sync", "bot-else"));
+}
+
+#[tokio::test]
+async fn a_changed_key_is_another_client_and_the_old_one_serves_who_still_has_it() {
+    let mut neighbours = Neighbours::new();
+    let old = okta(&neighbours.resolver, &complete(), &neighbours.secrets).await.unwrap();
+    let key = PrivateKey::generate(KeyKind::P256).unwrap().to_pkcs8_pem().unwrap();
+    neighbours.secrets.insert("home", "okta", "key", key.expose_secret().as_bytes().to_vec());
+    let new = okta(&neighbours.resolver, &complete(), &neighbours.secrets).await.unwrap();
+    assert!(!Arc::ptr_eq(&old, &new));
+    assert_eq!(neighbours.resolver.oktas.len(), 2);
+    drop(old);
+    let again = okta(&neighbours.resolver, &complete(), &neighbours.secrets).await.unwrap();
+    assert!(Arc::ptr_eq(&new, &again));
+    assert_eq!(neighbours.resolver.oktas.len(), 1);
 }
 
 // governors.rs, `of`.

@@ -24,7 +24,7 @@ use crate::{
     error::TeleportError,
     instant,
     key::KeyPair,
-    link::{channel, read_status},
+    link::{IDLE, channel, read_status},
     route::Stream,
     web,
 };
@@ -74,7 +74,7 @@ pub(crate) async fn by_conversation(dialer: &Arc<Dialer>, asked: &Application<'_
     };
     let ended = |_| nonsense("the conversation ended early");
     say.send(ask(Ask::ClientInit(opening))).await.map_err(ended)?;
-    let mut client = ConversationClient::new(channel(dialer));
+    let mut client = ConversationClient::new(channel(dialer, IDLE));
     let mut answers = client.join(said).await.map_err(status)?.into_inner();
     let first = answers.next().await.ok_or_else(ended_early)?.map_err(status)?;
     let Some(Answer::Init(_)) = first.payload else { return Err(nonsense("the first answer is no opening")) };
@@ -131,7 +131,7 @@ pub(crate) async fn by_call(dialer: &Arc<Dialer>, asked: &Application<'_>) -> Re
         expires: asked.expires.map(instant::write),
         ..Default::default()
     };
-    let mut client = CallClient::new(channel(dialer));
+    let mut client = CallClient::new(channel(dialer, IDLE));
     let answer = client.register_using_token(request).await;
     let certs = answer.map_err(|status| read_status(Call::RegisterUsingToken, dialer, &status))?.into_inner();
     joined(&certs.tls, certs.tls_ca_certs.iter().map(|pem| &pem[..]))

@@ -1,13 +1,13 @@
 //! The way to the server: what goes wrong on it, and that it recovers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engine::{
     cluster::Cluster as _,
     failure::{Class, Failure},
 };
 use jiff::{SignedDuration, Timestamp};
-use teleport::{Identity, Settings, TeleportClient, Way};
+use teleport::{Identity, Line, Settings, TeleportClient, Way};
 use teleport_sim::{Fault, IdentityKind, KeyForm, KeyKind, Options, TeleportSim};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -203,4 +203,46 @@ async fn a_rotation_of_the_hosts_authority_is_survived_with_the_identity_that_tb
     client.renew(settings(&sim).identity).unwrap();
     client.prove_identity().await.unwrap();
     client.create_user(&new_user("ada@acme.com")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_and_made_anew_when_it_is_needed() {
+    let sim = start(Options::default()).await;
+    let mut settings = settings(&sim);
+    settings.idle = Duration::from_millis(200);
+    let client = TeleportClient::connect(settings).unwrap();
+    client.prove_identity().await.unwrap();
+    assert_eq!((sim.counters().connections, sim.open_connections()), (1, 1));
+    until("the connection to be closed", async || sim.open_connections() == 0).await;
+    // No call sees anything of it, not even one that writes.
+    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    assert_eq!((sim.counters().connections, sim.counters().of("CreateUser")), (2, 1));
+}
+
+#[tokio::test]
+async fn clients_over_one_line_share_its_connection_and_its_identity_until_one_follows_another() {
+    let sim = start(Options::default()).await;
+    let line = Arc::new(Line::connect(settings(&sim)).unwrap());
+    let (one, two) = (TeleportClient::over(line.clone()), TeleportClient::over(line));
+    let pass = one.counting_anew();
+    for client in [&one, &two, &pass] {
+        client.prove_identity().await.unwrap();
+    }
+    assert_eq!(sim.counters().connections, 1);
+
+    // Renewed, it is so for all; what is there already changes nothing.
+    let user = one.identity();
+    let roles: Vec<&str> = user.roles().iter().map(String::as_str).collect();
+    let renewed = with(&sim, &IdentityKind::user(user.user(), &roles)).identity;
+    assert!(one.renew(renewed.clone()).unwrap() && !two.renew(renewed.clone()).unwrap());
+    assert!(two.identity().is(&renewed));
+
+    // Another goes on over a line of its own, and the pass that is under way with it.
+    let other = Arc::new(Line::connect(settings(&sim)).unwrap());
+    one.follow(other.clone());
+    assert!(Arc::ptr_eq(&pass.line(), &other) && !Arc::ptr_eq(&two.line(), &other));
+    assert!(!pass.identity().is(&renewed) && two.identity().is(&renewed));
+    pass.prove_identity().await.unwrap();
+    let calls = |client: &TeleportClient| client.calls().iter().map(|count| count.count).sum::<u64>();
+    assert_eq!((calls(&one), calls(&two), calls(&pass)), (2, 2, 4), "each counts its own");
 }

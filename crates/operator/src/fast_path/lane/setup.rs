@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{OktaUserSync, OktaUserSyncStatus, status::Memory};
-use engine::{feed::Watch, ledger::Ledger, policy::Policy};
+use engine::{feed::Watch, ledger::Ledger};
 
 use super::super::Opening;
 use crate::resolve::{Clients, Print};
@@ -11,8 +11,8 @@ use crate::resolve::{Clients, Print};
 /// What partial passes run on: that of the full pass that began last.
 #[derive(Clone)]
 pub(crate) struct Setup {
+    /// Without its status, of which `memory` and `pinned_org` are all that counts here.
     pub(super) object: Arc<OktaUserSync>,
-    pub(super) policy: Arc<Policy>,
     pub(super) clients: Clients,
     pub(super) ledger: Arc<Ledger>,
     pub(super) watch: Watch,
@@ -24,8 +24,11 @@ pub(crate) struct Setup {
 impl Setup {
     pub(in crate::fast_path) fn new(opening: &Opening<'_>, watch: Watch, print: Print) -> Self {
         let mut setup = Self {
-            object: Arc::new(opening.object.clone()),
-            policy: opening.policy.clone(),
+            object: Arc::new(OktaUserSync {
+                metadata: opening.object.metadata.clone(),
+                spec: opening.object.spec.clone(),
+                status: None,
+            }),
             clients: opening.clients.clone(),
             ledger: opening.ledger.clone(),
             watch,

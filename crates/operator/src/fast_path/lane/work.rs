@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use api::OktaUserSyncStatus;
 use engine::{
     feed::Hint,
     partial::Partial,
@@ -18,7 +19,7 @@ use tracing::{Span, debug, field, warn};
 
 use super::{Lane, Setup};
 use crate::{
-    attempt::resource,
+    attempt::{resource, subject},
     events,
     metrics::{Kind, Measured},
     reconcile::Context,
@@ -58,6 +59,15 @@ impl Lane {
             self.state().owed.add(hints);
             return true;
         }
+        // Compiled when there is something to do: compiled patterns are large, and lanes are many.
+        let policy = match context.resolver.policy(&subject(&setup.object, &OktaUserSyncStatus::default())) {
+            Ok(policy) => policy,
+            Err(failure) => {
+                self.state().owed.add(hints);
+                context.fast_path.want(context, self, &failure.message);
+                return true;
+            }
+        };
         let people: Vec<String> = hints.iter().map(|hint| hint.person.clone()).collect();
         let (id, started) = (uuid::Uuid::new_v4().simple().to_string(), Timestamp::now());
         let at: HashMap<&str, Timestamp> = hints.iter().map(|hint| (hint.person.as_str(), hint.at)).collect();
@@ -74,7 +84,7 @@ impl Lane {
         let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
         let may_write = || !self.is_shut() && context.may_write(&setup.object);
         let pass = Pass {
-            policy: &setup.policy,
+            policy: &policy,
             memory: setup.memory.clone(),
             pending: None,
             pinned_org: &setup.pinned_org,
@@ -86,13 +96,14 @@ impl Lane {
             progress: &progress,
             journal: &journal,
         };
+        let clients = setup.clients.of_pass();
         let work = async {
-            let partial = pass.partial(setup.clients.okta(), setup.clients.teleport().as_ref(), &people).await;
+            let partial = pass.partial(&clients.okta, &clients.teleport, &people).await;
             note(&Span::current(), &partial);
             partial
         };
         let partial = trace::within(&id, || span(&setup, &id, people.len()), Box::pin(work)).await;
-        context.metrics.teleport_calls(&setup.clients.new_calls());
+        context.metrics.teleport_calls(&clients.teleport.calls());
         tell(&setup, &partial, people.len(), &id, started);
         let (outcome, took) = (partial.report.outcome, Timestamp::now().duration_since(started));
         let (okta_calls, cause) = (partial.report.okta_calls, partial.report.failure.as_ref());
