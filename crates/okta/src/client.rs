@@ -87,13 +87,11 @@ impl OktaClient {
         if !fits {
             return Err(OktaError::ClientId(client_id.chars().take(64).collect()));
         }
-        let transport = match settings.transport {
-            Some(transport) => transport,
-            None => {
-                let (org, bundle) = (&settings.org_url, settings.ca_bundle.as_deref());
-                Arc::new(Transport::new(org, bundle, settings.patience.timeout)?)
-            }
+        let own = || {
+            let (org, bundle) = (&settings.org_url, settings.ca_bundle.as_deref());
+            Transport::new(org, bundle, settings.patience.timeout).map(Arc::new)
         };
+        let transport = settings.transport.map_or_else(own, Ok)?;
         let http = Http::new(settings.org_url, transport);
         let wire = Wire::new(http, governor, settings.budget_percent, settings.patience);
         let tokens = Tokens::new(client_id.clone(), settings.key, settings.dpop, &settings.scopes)?;

@@ -27,10 +27,10 @@ impl<T> Shared<T> {
         if let Some(there) = all.get(&print).and_then(Weak::upgrade) {
             return Ok(there);
         }
-        let made = Arc::new(make()?);
+        let new = Arc::new(make()?);
         all.retain(|_, other| other.strong_count() > 0);
-        all.insert(print, Arc::downgrade(&made));
-        Ok(made)
+        all.insert(print, Arc::downgrade(&new));
+        Ok(new)
     }
 
     /// How many there are.
