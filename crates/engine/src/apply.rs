@@ -239,7 +239,7 @@ impl<C: Cluster> Writer<'_, C> {
     /// The user, read just now, is still ours, or one that may be taken over (P6). A user that `was_ours` and that a login
     /// rewrote meanwhile has lost its labels, but still names our connector.
     fn ours_to_change(&self, user: &User, okta_id: &str, was_ours: bool) -> Result<(), Failure> {
-        let ownership = ownership::of(user, self.policy, self.facts);
+        let ownership = ownership::of(&user.view(), self.policy, self.facts);
         let ours = matches!(&ownership, Ownership::Ours { okta_id: owner } if owner == okta_id)
             || (was_ours && matches!(&ownership, Ownership::Connector { same: true, .. }))
             || ownership.adoptable(&user.name, self.policy, self.facts.origin_mode);

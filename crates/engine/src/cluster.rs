@@ -10,6 +10,7 @@ use crate::{
     lock::Lock,
     role::Role,
     user::{NewUser, User, UserEdit},
+    user_view::ListedUser,
 };
 
 /// How the operator is known to Teleport, and so how its users are marked (reference/design: origin mode).
@@ -97,6 +98,9 @@ pub enum Deleted {
 
 /// A Teleport cluster.
 pub trait Cluster: Send + Sync {
+    /// A user of a list.
+    type Listed: ListedUser;
+
     /// How many writes of a pass may be under way at once. Default: 8; more gains nothing at Teleport (measured).
     fn writes_at_once(&self) -> usize {
         8
@@ -113,7 +117,7 @@ pub trait Cluster: Send + Sync {
     fn connector(&self, name: &str) -> impl Future<Output = Result<ConnectorLookup, Failure>> + Send;
 
     /// All users, from the server's cache: a list never proves absence.
-    fn users(&self) -> Pages<'_, User>;
+    fn users(&self) -> Pages<'_, Self::Listed>;
 
     /// One user, from the server's storage.
     fn user(&self, name: &str) -> impl Future<Output = Result<Option<User>, Failure>> + Send;

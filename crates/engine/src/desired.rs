@@ -15,6 +15,7 @@ use crate::{
     role::Role,
     traits,
     user::{ConnectorRef, NewUser, Traits, User, UserEdit, label},
+    user_view::UserView,
 };
 
 /// The user that a person should have: only what is ours of it.
@@ -111,7 +112,12 @@ impl DesiredUser {
     /// A number that is the same for a user that needs no change ([`digest_of`]).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        digest(self.labels.iter(), self.roles.iter().map(String::as_str), self.traits.iter(), false)
+        digest(
+            self.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())),
+            self.roles.iter().map(String::as_str),
+            self.traits.iter().map(|(name, values)| (name.as_str(), values.iter().map(String::as_str))),
+            false,
+        )
     }
 
     /// The user as it is made, with roles and traits carried over from an older account of the same person.
@@ -133,7 +139,7 @@ impl DesiredUser {
     /// What has to change on `user`; `None` if nothing has.
     #[must_use]
     pub fn edit(&self, user: &User) -> Option<UserEdit> {
-        let ours = Ours::of(user);
+        let ours = Ours::of_user(user);
         let mut labels = user.labels.clone();
         for key in OPTIONAL_LABELS {
             labels.remove(key);
@@ -178,7 +184,7 @@ pub struct Carried {
 
 /// What was given to `user` by hand, on a cluster that has these roles.
 pub(crate) fn carried(user: &User, policy: &Policy, roles: &HashMap<String, Role>) -> Carried {
-    let ours = Ours::of(user);
+    let ours = Ours::of_user(user);
     let by_hand = user.roles.iter().filter(|role| !ours.roles.contains(&role.as_str())).cloned();
     let (existing, missing): (Vec<String>, _) = by_hand.partition(|name| roles.contains_key(name));
     let (given, refused) =
@@ -191,12 +197,12 @@ pub(crate) fn carried(user: &User, policy: &Policy, roles: &HashMap<String, Role
 /// Digest of what is ours of `user`; equal to [`DesiredUser::digest`] exactly when [`DesiredUser::edit`] has nothing to
 /// do. It stands for the whole user while a pass compares everybody, so that no full profile is held.
 #[must_use]
-pub fn digest_of(user: &User, mode: OriginMode) -> u64 {
-    let ours = Ours::of(user);
+pub fn digest_of(user: &UserView<'_>, mode: OriginMode) -> u64 {
+    let ours = Ours::of(|key| user.label(key));
     digest(
-        user.labels.iter().filter(|(key, _)| is_our_label(key, mode)),
-        user.roles.iter().map(String::as_str).filter(|role| ours.roles.contains(role)),
-        user.traits.iter().filter(|(name, _)| ours.has_trait(name)),
+        user.labels().filter(|(key, _)| is_our_label(key, mode)),
+        user.roles.iter().copied().filter(|role| ours.roles.contains(role)),
+        user.traits().filter(|(name, _)| ours.has_trait(name)).map(|(name, values)| (name, values.iter().copied())),
         user.expires.is_some(),
     )
 }
@@ -207,9 +213,9 @@ fn is_our_label(key: &str, mode: OriginMode) -> bool {
 
 /// Labels and traits come in the order of their names; roles and values count in whatever order.
 fn digest<'a>(
-    labels: impl Iterator<Item = (&'a String, &'a String)>,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
     roles: impl Iterator<Item = &'a str>,
-    traits: impl Iterator<Item = (&'a String, &'a Vec<String>)>,
+    traits: impl Iterator<Item = (&'a str, impl ExactSizeIterator<Item = &'a str>)>,
     expires: bool,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -225,12 +231,13 @@ fn digest<'a>(
     roles.hash(&mut hasher);
     for (name, values) in traits {
         name.hash(&mut hasher);
+        values.len().hash(&mut hasher);
         if values.len() < 2 {
-            values.hash(&mut hasher);
+            values.for_each(|value| value.hash(&mut hasher));
         } else {
-            let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
+            let mut sorted: Vec<&str> = values.collect();
             sorted.sort_unstable();
-            sorted.hash(&mut hasher);
+            sorted.iter().for_each(|value| value.hash(&mut hasher));
         }
     }
     expires.hash(&mut hasher);
@@ -245,8 +252,12 @@ struct Ours<'a> {
 }
 
 impl<'a> Ours<'a> {
-    fn of(user: &'a User) -> Self {
-        let label = |key: &str| user.labels.get(key).map_or("", String::as_str);
+    fn of_user(user: &'a User) -> Self {
+        Self::of(|key| user.labels.get(key).map_or("", String::as_str))
+    }
+
+    /// By what `label` says of a key.
+    fn of(label: impl Fn(&str) -> &'a str) -> Self {
         let list = |key: &str| label(key).split(',').filter(|word| !word.is_empty());
         Self {
             roles: list(names::ROLES_LABEL).collect(),

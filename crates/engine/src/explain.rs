@@ -241,7 +241,7 @@ fn in_teleport(
     match user {
         None => said.push("no user".into()),
         Some(user) => {
-            match ownership::of(user, policy, facts) {
+            match ownership::of(&user.view(), policy, facts) {
                 ownership::Ownership::Ours { okta_id } => said.push(format!("a user of ours, of {okta_id}")),
                 other => said.push(other.conflict().0),
             }

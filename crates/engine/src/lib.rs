@@ -46,5 +46,6 @@ mod ruling;
 mod test_values;
 pub mod traits;
 pub mod user;
+pub mod user_view;
 mod words;
 mod writing;

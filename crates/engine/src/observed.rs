@@ -16,6 +16,7 @@ use crate::{
     policy::Policy,
     roster::Roster,
     user::User,
+    user_view::{ListedUser as _, UserView},
     words::{Index, Word, Words, row},
 };
 
@@ -93,8 +94,11 @@ impl Observed {
         while let Some(page) = pages.next().await {
             let page = page?;
             complete = page.last;
+            let mut view = UserView::default();
             for user in &page.items {
-                observed.note(user, facts, policy, &former);
+                view.clear();
+                user.read(&mut view)?;
+                observed.see(&view, facts, policy, &former);
             }
         }
         drop(pages);
@@ -115,9 +119,13 @@ impl Observed {
 
     /// Adds one user.
     pub fn note(&mut self, user: &User, facts: &ClusterFacts, policy: &Policy, former: &HashMap<&str, &str>) {
+        self.see(&user.view(), facts, policy, former);
+    }
+
+    fn see(&mut self, user: &UserView<'_>, facts: &ClusterFacts, policy: &Policy, former: &HashMap<&str, &str>) {
         let mut ownership = ownership::of(user, policy, facts);
         let mut drifted = false;
-        if let (Ownership::Connector { same: true, .. }, Some(okta_id)) = (&ownership, former.get(user.name.as_str())) {
+        if let (Ownership::Connector { same: true, .. }, Some(okta_id)) = (&ownership, former.get(user.name)) {
             ownership = Ownership::Ours { okta_id: (*okta_id).to_owned() };
             drifted = true;
         }
@@ -125,7 +133,7 @@ impl Observed {
             Ownership::Ours { .. } => digest_of(user, facts.origin_mode),
             _ => 0,
         };
-        self.add(&user.name, ownership, digest, drifted);
+        self.add(user.name, ownership, digest, drifted);
     }
 
     fn add(&mut self, name: &str, ownership: Ownership, digest: u64, drifted: bool) {

@@ -5,7 +5,8 @@ use api::{names, spec::Adopt};
 use crate::{
     cluster::{ClusterFacts, OriginMode},
     policy::Policy,
-    user::{User, label},
+    user::label,
+    user_view::UserView,
 };
 
 /// Whose a user is.
@@ -38,10 +39,10 @@ const FREE_ORIGINS: [&str; 2] = ["", "dynamic"];
 
 /// Whose `user` is.
 #[must_use]
-pub fn of(user: &User, policy: &Policy, cluster: &ClusterFacts) -> Ownership {
-    let label = |key: &str| user.labels.get(key).map_or("", String::as_str);
+pub fn of(user: &UserView<'_>, policy: &Policy, cluster: &ClusterFacts) -> Ownership {
+    let label = |key: &str| user.label(key);
     if user.name == cluster.own_name
-        || user.labels.contains_key(label::BOT)
+        || user.has_label(label::BOT)
         || label(label::RESOURCE_TYPE) == "system"
         || user.name.starts_with('@')
     {
@@ -66,7 +67,7 @@ pub fn of(user: &User, policy: &Policy, cluster: &ClusterFacts) -> Ownership {
     match &user.created_by {
         Some(connector) => Ownership::Connector {
             same: connector.kind == "saml" && connector.id == policy.connector,
-            id: connector.id.clone(),
+            id: connector.id.to_owned(),
         },
         None => Ownership::Local,
     }
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         test_values::{ORG, OWNER, facts, policy_with},
-        user::ConnectorRef,
+        user::{ConnectorRef, User},
     };
 
     fn user(name: &str, labels: &[(&str, &str)], created_by: Option<(&str, &str)>) -> User {
@@ -189,7 +190,7 @@ mod tests {
         let policy = policy_with(|_| {});
         for (name, labels, created_by, mode, whose) in table {
             assert_eq!(
-                of(&user(name, &labels, created_by), &policy, &facts(mode)),
+                of(&user(name, &labels, created_by).view(), &policy, &facts(mode)),
                 whose,
                 "{name} {labels:?} {mode:?}"
             );

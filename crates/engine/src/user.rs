@@ -25,8 +25,7 @@ pub struct User {
     pub expires: Option<Timestamp>,
     /// Connector in `created_by`; without it a login through a connector is refused.
     pub created_by: Option<ConnectorRef>,
-    /// The whole message as it came, so that an update keeps every field, unknown ones too (P7). Opaque to the engine,
-    /// and empty in a list: whoever is to be changed is read alone first.
+    /// The whole message as it came, so that an update keeps every field, unknown ones too (P7). Opaque to the engine.
     pub original: Bytes,
 }
 

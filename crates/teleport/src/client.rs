@@ -30,7 +30,7 @@ use crate::{
     lines,
     link::{IDLE, Line, Link, Stubs},
     pace::Pace,
-    users::{LARGEST_PAGE, Slashed},
+    users::{EncodedUser, LARGEST_PAGE, Slashed},
 };
 
 /// How long a write waits that the server has no room for; then it has failed.
@@ -278,6 +278,8 @@ fn is_too_large(message: &str) -> bool {
 }
 
 impl Cluster for TeleportClient {
+    type Listed = EncodedUser;
+
     fn writes_at_once(&self) -> usize {
         self.link.writes_at_once()
     }
@@ -294,7 +296,7 @@ impl Cluster for TeleportClient {
         Ok(self.look_up_connector(name).await?)
     }
 
-    fn users(&self) -> Pages<'_, User> {
+    fn users(&self) -> Pages<'_, EncodedUser> {
         self.list_users()
     }
 

@@ -61,4 +61,5 @@ pub use identity::{Identity, IdentityError};
 pub use join::{JoinRole, JoinSettings, JoinTrust, Joiner};
 pub use link::Line;
 pub use pace::Pace;
+pub use users::EncodedUser;
 pub use web::Found;

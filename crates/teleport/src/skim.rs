@@ -1,10 +1,10 @@
 //! Reads of an encoded user what the engine wants, and passes over the rest.
 //!
 //! A list of users is long, and nearly all of them are looked at once and forgotten. Decoding each one as a message first, and
-//! turning that into the engine's user, builds everything twice; so the fields are picked out of the bytes.
-//! [`crate::users::decode`] reads single users as messages; a test holds the two to one another.
+//! turning that into the engine's user, builds everything twice; so the fields are picked out of the bytes, and texts stay
+//! where they lie. [`crate::users::decode`] reads single users as messages; a test holds the two to one another.
 
-use engine::user::{ConnectorRef, Traits, User};
+use engine::user_view::{ConnectorView, UserView};
 use prost::{
     DecodeError, Message as _,
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
@@ -28,9 +28,15 @@ pub(crate) enum Garbled {
 
 type Read = Result<(), Garbled>;
 
-/// The user in `bytes`, without its original.
-pub(crate) fn user(bytes: &[u8]) -> Result<User, Garbled> {
-    let mut user = User::default();
+/// The name of the user in `bytes`.
+pub(crate) fn name(bytes: &[u8]) -> Result<&str, Garbled> {
+    let mut name = "";
+    fields(bytes, &[4], |_, content| fields(content, &[1], |_, content| put(&mut name, content)))?;
+    Ok(name)
+}
+
+/// Reads the user in `bytes` into `user`, which is empty.
+pub(crate) fn user<'a>(bytes: &'a [u8], user: &mut UserView<'a>) -> Read {
     let (mut stored_until, mut until) = (prost_types::Timestamp::default(), prost_types::Timestamp::default());
     let (mut is_stored_until, mut is_until) = (false, false);
     let mut connector = None;
@@ -39,7 +45,7 @@ pub(crate) fn user(bytes: &[u8]) -> Result<User, Garbled> {
             1 => put(&mut user.name, content),
             5 => {
                 let (key, value) = entry(content)?;
-                user.labels.insert(text(key)?.to_owned(), text(value)?.to_owned());
+                user.add_label(text(key)?, text(value)?);
                 Ok(())
             }
             6 => {
@@ -50,10 +56,10 @@ pub(crate) fn user(bytes: &[u8]) -> Result<User, Garbled> {
         }),
         _ => fields(content, &[4, 5, 7, 8], |number, content| match number {
             4 => {
-                user.roles.push(text(content)?.to_owned());
+                user.roles.push(text(content)?);
                 Ok(())
             }
-            5 => fields(content, &[1], |_, content| read_trait(content, &mut user.traits)),
+            5 => fields(content, &[1], |_, content| read_trait(content, user)),
             7 => {
                 is_until = true;
                 Ok(until.merge(content)?)
@@ -64,21 +70,20 @@ pub(crate) fn user(bytes: &[u8]) -> Result<User, Garbled> {
     user.created_by = connector;
     user.expires =
         instant::read(is_stored_until.then_some(&stored_until)).or_else(|| instant::read(is_until.then_some(&until)));
-    Ok(user)
-}
-
-fn read_trait(bytes: &[u8], traits: &mut Traits) -> Read {
-    let (key, list) = entry(bytes)?;
-    let mut values = Vec::new();
-    fields(list, &[1], |_, content| {
-        values.push(text(content)?.to_owned());
-        Ok(())
-    })?;
-    traits.insert(text(key)?.to_owned(), values);
+    user.settle();
     Ok(())
 }
 
-fn read_connector(bytes: &[u8], connector: &mut ConnectorRef) -> Read {
+fn read_trait<'a>(bytes: &'a [u8], user: &mut UserView<'a>) -> Read {
+    let (key, list) = entry(bytes)?;
+    user.add_trait(text(key)?);
+    fields(list, &[1], |_, content| {
+        user.add_value(text(content)?);
+        Ok(())
+    })
+}
+
+fn read_connector<'a>(bytes: &'a [u8], connector: &mut ConnectorView<'a>) -> Read {
     fields(bytes, &[1, 2, 3], |number, content| match number {
         1 => put(&mut connector.kind, content),
         2 => put(&mut connector.id, content),
@@ -116,8 +121,8 @@ fn fields<'a>(mut rest: &'a [u8], wanted: &[u32], mut read: impl FnMut(u32, &'a 
     Ok(())
 }
 
-fn put(into: &mut String, content: &[u8]) -> Read {
-    text(content)?.clone_into(into);
+fn put<'a>(into: &mut &'a str, content: &'a [u8]) -> Read {
+    *into = text(content)?;
     Ok(())
 }
 
@@ -130,11 +135,20 @@ mod tests {
     use std::collections::BTreeMap;
 
     use bytes::Bytes;
+    use engine::user::User;
     use proptest::prelude::*;
     use teleport_proto::{time, types, wrappers};
 
     use super::*;
     use crate::{call::Call, users::decode};
+
+    /// What is picked out of the bytes.
+    fn picked(bytes: &[u8]) -> Result<User, Garbled> {
+        let mut view = UserView::default();
+        user(bytes, &mut view)?;
+        assert_eq!(name(bytes), Ok(view.name));
+        Ok(User::from(&view))
+    }
 
     /// The same by way of the message.
     fn as_message(bytes: &[u8]) -> Option<User> {
@@ -177,10 +191,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_picked_out_is_what_the_message_says(message in message(), more in message()) {
-            prop_assert_eq!(user(&message).ok(), as_message(&message));
+            prop_assert_eq!(picked(&message).ok(), as_message(&message));
             // Messages in pieces are joined, and the last word counts.
             let pieces = [message, more].concat();
-            prop_assert_eq!(user(&pieces).ok(), as_message(&pieces));
+            prop_assert_eq!(picked(&pieces).ok(), as_message(&pieces));
         }
 
         #[test]
@@ -190,7 +204,7 @@ mod tests {
             let at = at.index(message.len());
             message[at] = byte;
             // Either may be stricter about what the other does not look at; where both read, they read the same.
-            if let (Ok(picked), Some(read)) = (user(&message), as_message(&message)) {
+            if let (Ok(picked), Some(read)) = (picked(&message), as_message(&message)) {
                 prop_assert_eq!(picked, read);
             }
         }
@@ -204,10 +218,10 @@ mod tests {
         };
         let mut bytes = named.encode_to_vec();
         bytes.extend([0x98, 6, 7]); // field 99, a number
-        assert_eq!(user(&bytes).unwrap().name, "ada");
-        assert_eq!(user(&[4 << 3, 7]), Err(Garbled::Shape(4)));
-        assert_eq!(user(&[4 << 3 | 2, 3, 1 << 3 | 2, 1, 0xff]), Err(Garbled::Text));
-        assert!(matches!(user(&[4 << 3 | 2, 9]), Err(Garbled::Shape(4))));
-        assert_eq!(user(&[]).unwrap().labels, BTreeMap::new());
+        assert_eq!(picked(&bytes).unwrap().name, "ada");
+        assert_eq!(picked(&[4 << 3, 7]), Err(Garbled::Shape(4)));
+        assert_eq!(picked(&[4 << 3 | 2, 3, 1 << 3 | 2, 1, 0xff]), Err(Garbled::Text));
+        assert!(matches!(picked(&[4 << 3 | 2, 9]), Err(Garbled::Shape(4))));
+        assert_eq!(picked(&[]).unwrap().labels, BTreeMap::new());
     }
 }

@@ -12,6 +12,7 @@ use engine::{
     directory::{Page, Pages},
     failure::Failure,
     user::{ConnectorRef, NewUser, User, UserEdit, label},
+    user_view::{ListedUser, UserView},
 };
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -68,11 +69,27 @@ pub(crate) fn decode(call: Call, bytes: &Bytes) -> Result<User, TeleportError> {
     })
 }
 
-/// Reads an encoded user of a list. It has no original: whoever is to be changed is read alone first.
-fn skimmed(bytes: &[u8]) -> Result<User, TeleportError> {
-    let nonsense = |detail: String| TeleportError::Nonsense { call: Call::ListUsers, detail };
-    let user = skim::user(bytes).map_err(|error| nonsense(error.to_string()))?;
-    if user.name.is_empty() { Err(nonsense("a user without a name".into())) } else { Ok(user) }
+/// A user of a list, as it came over the wire. Whoever is to be changed is read alone first.
+pub struct EncodedUser(Bytes);
+
+impl EncodedUser {
+    fn name(&self) -> Result<&str, TeleportError> {
+        match skim::name(&self.0).map_err(garbled)? {
+            "" => Err(TeleportError::Nonsense { call: Call::ListUsers, detail: "a user without a name".into() }),
+            name => Ok(name),
+        }
+    }
+}
+
+impl ListedUser for EncodedUser {
+    fn read<'a>(&'a self, view: &mut UserView<'a>) -> Result<(), Failure> {
+        Ok(skim::user(&self.0, view).map_err(garbled)?)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value)] // as map_err hands it over
+fn garbled(error: skim::Garbled) -> TeleportError {
+    TeleportError::Nonsense { call: Call::ListUsers, detail: error.to_string() }
 }
 
 /// A new user, encoded. `own` is who makes it: without a name there the server drops the connector too.
@@ -136,13 +153,18 @@ struct Listing {
 }
 
 impl TeleportClient {
-    pub(crate) fn list_users(&self) -> Pages<'_, User> {
+    pub(crate) fn list_users(&self) -> Pages<'_, EncodedUser> {
         let start = Listing { token: Some(String::new()), seen: HashSet::new(), slashed: BTreeSet::new() };
         stream::try_unfold(start, move |mut listing| async move {
             let Some(token) = listing.token.take() else { return Ok(None) };
             let page = self.page_of_users(&token, None).await?;
-            let users = page.users.iter().map(|user| skimmed(user)).collect::<Result<Vec<_>, TeleportError>>()?;
-            listing.slashed.extend(users.iter().map(|user| &user.name).filter(|name| name.contains('/')).cloned());
+            let users: Vec<EncodedUser> = page.users.into_iter().map(EncodedUser).collect();
+            for user in &users {
+                let name = user.name()?;
+                if name.contains('/') {
+                    listing.slashed.insert(name.to_owned());
+                }
+            }
             let last = page.next_page_token.is_empty();
             if last {
                 let slashed = (Instant::now(), std::mem::take(&mut listing.slashed));
@@ -308,8 +330,8 @@ impl TeleportClient {
         let mut found = Vec::new();
         loop {
             let page = self.page_of_users(&token, Some(filter.clone())).await?;
-            for user in &page.users {
-                found.push(skimmed(user)?.name);
+            for user in page.users {
+                found.push(EncodedUser(user).name()?.to_owned());
             }
             if page.next_page_token.is_empty() || !seen.insert(page.next_page_token.clone()) {
                 // Older servers know no filter and list everybody.

@@ -102,6 +102,8 @@ impl Teleport {
 }
 
 impl Cluster for World {
+    type Listed = User;
+
     async fn prove_identity(&self) -> Result<ClusterFacts, Failure> {
         Ok(ClusterFacts {
             name: "test".into(),

@@ -7,6 +7,7 @@ use engine::{
     failure::Failure,
     lock::{Lock, LockReason, Mark, lock_name},
     user::{ConnectorRef, NewUser, User, UserEdit},
+    user_view::{ListedUser, UserView},
 };
 use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -82,7 +83,13 @@ pub fn same(user: &User) -> UserEdit {
 pub async fn all_users(client: &TeleportClient) -> Result<Vec<User>, Failure> {
     let pages: Vec<_> = client.users().try_collect().await?;
     assert!(pages.last().is_some_and(|page| page.last), "the list ends with its last page");
-    Ok(pages.into_iter().flat_map(|page| page.items).collect())
+    pages.iter().flat_map(|page| &page.items).map(owned).collect()
+}
+
+fn owned(listed: &impl ListedUser) -> Result<User, Failure> {
+    let mut view = UserView::default();
+    listed.read(&mut view)?;
+    Ok(User::from(&view))
 }
 
 /// The failure behind a write that did not happen.
