@@ -182,11 +182,14 @@ impl<C: Cluster> Writer<'_, C> {
         }
         let why = "belongs, and has no user yet";
         let write = self.told(Action::CreateUser, &creation.okta_id, &creation.name, why);
-        match self.write(write, self.cluster.create_user(&desired.new_user(&self.policy.connector, &kept))).await {
+        let new = desired.new_user(&self.policy.connector, &kept);
+        match self.write(write, self.cluster.create_user(new)).await {
             Ok(()) => self.log("create", &creation.okta_id, &creation.name, why),
             // Made by an earlier pass that the cache has not shown yet, or by somebody else meanwhile.
             Err(WriteError::Exists) => {
-                self.update_one(&desired, UpdateKind::Adopted).await?;
+                if let Some(desired) = people.changed(&creation.okta_id) {
+                    self.update_one(&desired, UpdateKind::Adopted).await?;
+                }
             }
             Err(error) => return Err(Self::failed(error, &creation.name)),
         }
@@ -300,21 +303,22 @@ impl<C: Cluster> Writer<'_, C> {
         W: Fn(&'i I) -> F,
         F: Future<Output = Result<T, Failure>>,
     {
-        let most = self.cluster.writes_at_once().max(1);
-        let mut ended: Vec<Option<Result<T, Failure>>> = items.iter().map(|_| None).collect();
-        let (mut items, mut running) = (items.iter().enumerate(), FuturesUnordered::new());
-        loop {
-            while running.len() < most
-                && let Some((index, item)) = items.next()
-            {
-                let attempt = self.attempt(work(item));
-                running.push(async move { (index, attempt.await) });
+        let most = self.cluster.writes_at_once().clamp(1, items.len().max(1));
+        let next = AtomicUsize::new(0);
+        // Each lane takes the next item as soon as it is done with one, in the room that its first one took: a future is
+        // large, and a mass of creations would move every one of them about.
+        let lane = async || {
+            let mut ended = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(index) else { return ended };
+                ended.push((index, self.attempt(work(item)).await));
             }
-            match running.next().await {
-                Some((index, result)) => ended[index] = Some(result),
-                None => return ended.into_iter().flatten().collect(),
-            }
-        }
+        };
+        let lanes: FuturesUnordered<_> = (0..most).map(|_| lane()).collect();
+        let mut ended: Vec<(usize, Result<T, Failure>)> = lanes.concat().await;
+        ended.sort_unstable_by_key(|(index, _)| *index);
+        ended.into_iter().map(|(_, result)| result).collect()
     }
 
     async fn attempt<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

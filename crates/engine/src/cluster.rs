@@ -126,7 +126,7 @@ pub trait Cluster: Send + Sync {
     fn locks(&self) -> impl Future<Output = Result<Vec<Lock>, Failure>> + Send;
 
     /// Makes a user.
-    fn create_user(&self, user: &NewUser) -> impl Future<Output = Result<(), WriteError>> + Send;
+    fn create_user(&self, user: NewUser) -> impl Future<Output = Result<(), WriteError>> + Send;
 
     /// Changes a user if it is still at the revision that `user` carries. An expiry set by somebody else is cleared.
     fn update_user(&self, user: &User, edit: &UserEdit) -> impl Future<Output = Result<(), WriteError>> + Send;

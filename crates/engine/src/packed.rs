@@ -24,10 +24,8 @@ pub(crate) struct Packed {
 
 impl Packed {
     /// Keeps a user.
-    pub(crate) fn put(&mut self, person: u32, common: &Common, user: &DesiredUser) {
-        if self.common.is_none() {
-            self.common = Some(common.clone());
-        }
+    pub(crate) fn put(&mut self, person: u32, common: impl FnOnce() -> Common, user: &DesiredUser) {
+        self.common.get_or_insert_with(common);
         let mut pairs = Vec::with_capacity(user.traits.values().map(Vec::len).sum());
         for (name, values) in &user.traits {
             let name = self.name(name);
@@ -97,7 +95,7 @@ mod tests {
                 .unwrap()
                 .clone();
             let user = desired(&person, &name, &policy, OriginMode::Okta);
-            packed.put(n, &common, &user);
+            packed.put(n, || common.clone(), &user);
             users.push(user);
         }
         for (n, user) in (0..).zip(users) {

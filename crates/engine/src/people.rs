@@ -293,7 +293,7 @@ impl People {
             let desired = desired(person, name, policy, mode);
             let unchanged = account.is_some_and(|(_, digest)| digest == Some(desired.digest()));
             if !unchanged {
-                self.changed.put(row(self.lines.len()), &Common::of(policy, mode), &desired);
+                self.changed.put(row(self.lines.len()), || Common::of(policy, mode), &desired);
             }
         }
         let (okta_id, name) = match account {

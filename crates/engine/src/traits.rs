@@ -4,8 +4,9 @@
 //! assignment's wins, because that is what the app was told. Lists stay lists; numbers and booleans become their text;
 //! a nested object becomes its JSON text; null, "" and empty lists vanish.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
+use globset::Candidate;
 use serde_json::Value;
 
 use crate::{person::Person, policy::TraitRules, user::Traits};
@@ -26,20 +27,21 @@ pub struct Mapped {
 /// The traits that `rules` make of `person`.
 #[must_use]
 pub fn map(person: &Person, rules: &TraitRules) -> Mapped {
-    let mut mapped = Mapped::default();
+    let (mut traits, mut left_out) = (Vec::new(), Vec::new());
     let mut bytes = 0;
     let mut put = |name: String, values: Vec<String>| {
         let size = name.len() + values.iter().map(String::len).sum::<usize>();
         let unrecordable = name.contains(',') && (rules.prefix.is_empty() || !name.starts_with(&rules.prefix));
         if bytes + size > MAX_BYTES || unrecordable {
-            mapped.left_out.push(name);
+            left_out.push(name);
             return;
         }
         bytes += size;
-        mapped.traits.insert(name, values);
+        traits.push((name, values));
     };
     for (attribute, value) in merged(person) {
-        if rules.include.is_match(attribute) && !rules.exclude.is_match(attribute) {
+        let candidate = Candidate::new(attribute);
+        if rules.include.is_match_candidate(&candidate) && !rules.exclude.is_match_candidate(&candidate) {
             let values = values(value);
             if !values.is_empty() {
                 put(format!("{}{attribute}", rules.prefix), values);
@@ -57,18 +59,34 @@ pub fn map(person: &Person, rules: &TraitRules) -> Mapped {
             put(mapping.to.clone(), values);
         }
     }
-    mapped
+    // They come in order, but for those that are mapped by name; of several under one name the last counts.
+    Mapped { traits: traits.into_iter().collect(), left_out }
 }
 
 /// Both profiles as one: a value of the assignment hides the user's of the same name, unless it is empty.
-fn merged(person: &Person) -> BTreeMap<&str, &Value> {
-    let mut all = BTreeMap::new();
-    for (attribute, value) in person.profile.iter().chain(&person.app_profile) {
-        if !all.contains_key(attribute.as_str()) || !values(value).is_empty() {
-            all.insert(attribute.as_str(), value);
+fn merged(person: &Person) -> Vec<(&str, &Value)> {
+    let both = person.profile.iter().chain(&person.app_profile);
+    let mut all: Vec<(&str, &Value)> = both.map(|(attribute, value)| (attribute.as_str(), value)).collect();
+    // Of two under one name the user's stays before the assignment's.
+    all.sort_by_key(|(attribute, _)| *attribute);
+    all.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same && !is_empty(later.1) {
+            kept.1 = later.1;
         }
-    }
+        same
+    });
     all
+}
+
+/// Whether an attribute of that value has none as text.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(|item| item.is_null() || item == ""),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
 }
 
 /// The values of one attribute, as text.

@@ -140,7 +140,9 @@ impl User {
         };
         for (name, values) in &self.traits {
             view.add_trait(name);
-            values.iter().for_each(|value| view.add_value(value));
+            for value in values {
+                view.add_value(value);
+            }
         }
         view
     }

@@ -308,7 +308,7 @@ impl Cluster for TeleportClient {
         Ok(self.list_locks().await?)
     }
 
-    async fn create_user(&self, user: &NewUser) -> Result<(), WriteError> {
+    async fn create_user(&self, user: NewUser) -> Result<(), WriteError> {
         self.make_user(user).await
     }
 

@@ -93,29 +93,21 @@ fn garbled(error: skim::Garbled) -> TeleportError {
 }
 
 /// A new user, encoded. `own` is who makes it: without a name there the server drops the connector too.
-pub(crate) fn encode_new(user: &NewUser, own: &str, mode: OriginMode, now: Timestamp) -> Bytes {
-    let mut labels = user.labels.clone();
+pub(crate) fn encode_new(user: NewUser, own: &str, mode: OriginMode, now: Timestamp) -> Bytes {
+    let NewUser { name, mut labels, roles, traits, created_by } = user;
     match mode {
         OriginMode::Okta => labels.insert(label::ORIGIN.into(), label::ORIGIN_OKTA.into()),
         OriginMode::Bot => labels.remove(label::ORIGIN),
     };
-    let connector =
-        Some(&user.created_by).filter(|connector| !connector.id.is_empty()).map(|connector| types::ConnectorRef {
-            r#type: connector.kind.clone(),
-            id: connector.id.clone(),
-            identity: connector.identity.clone(),
-        });
-    let traits = user
-        .traits
-        .iter()
-        .map(|(name, values)| (name.clone(), wrappers::StringValues { values: values.clone() }))
-        .collect();
+    let ConnectorRef { kind, id, identity } = created_by;
+    let connector = (!id.is_empty()).then_some(types::ConnectorRef { r#type: kind, id, identity });
+    let traits = traits.into_iter().map(|(name, values)| (name, wrappers::StringValues { values })).collect();
     let user = types::UserV2 {
         kind: "user".into(),
         version: "v2".into(),
-        metadata: Some(types::Metadata { name: user.name.clone(), labels, ..types::Metadata::default() }),
+        metadata: Some(types::Metadata { name, labels, ..types::Metadata::default() }),
         spec: Some(types::UserSpecV2 {
-            roles: user.roles.clone(),
+            roles,
             traits: Some(wrappers::LabelValues { values: traits }),
             created_by: Some(types::CreatedBy {
                 connector,
@@ -235,9 +227,9 @@ impl TeleportClient {
         }
     }
 
-    pub(crate) async fn make_user(&self, user: &NewUser) -> Result<(), WriteError> {
+    pub(crate) async fn make_user(&self, user: NewUser) -> Result<(), WriteError> {
         if let Some(why) = names::refuse(&user.name) {
-            return Err(failed(TeleportError::Name { name: user.name.clone(), why }));
+            return Err(failed(TeleportError::Name { name: user.name, why }));
         }
         self.link.pace().turn().await;
         let identity = self.link.identity();
@@ -369,7 +361,7 @@ mod tests {
     #[test]
     fn a_create_request_carries_its_user_in_field_1_and_its_maker() {
         let now = "2026-11-24T12:00:00Z".parse().unwrap();
-        let encoded = encode_new(&ada(), "bot-sync", OriginMode::Bot, now);
+        let encoded = encode_new(ada(), "bot-sync", OriginMode::Bot, now);
         let request = proto::CreateUserRequest { user: encoded.clone() }.encode_to_vec();
         assert_eq!(request[0], 1 << 3 | 2, "field 1, or the server goes down");
         assert!(request.len() > encoded.len() && !encoded.is_empty());
@@ -392,7 +384,7 @@ mod tests {
         let origin = |mode| {
             let mut user = ada();
             user.labels.insert(label::ORIGIN.into(), "okta".into());
-            let encoded = encode_new(&user, "x", mode, Timestamp::UNIX_EPOCH);
+            let encoded = encode_new(user, "x", mode, Timestamp::UNIX_EPOCH);
             decode(Call::CreateUser, &encoded).unwrap().labels.get(label::ORIGIN).cloned()
         };
         assert_eq!(origin(OriginMode::Okta).as_deref(), Some("okta"));
@@ -401,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let encoded = encode_new(&ada(), "bot-sync", OriginMode::Bot, Timestamp::UNIX_EPOCH);
+        let encoded = encode_new(ada(), "bot-sync", OriginMode::Bot, Timestamp::UNIX_EPOCH);
         let user = decode(Call::GetUser, &encoded).unwrap();
         assert_eq!(user.name, ada().name);
         assert_eq!(user.labels, ada().labels);
@@ -417,7 +409,7 @@ mod tests {
         let edit = UserEdit { roles: vec!["r".into()], ..UserEdit::default() };
         let mut user = User { name: "ada".into(), ..User::default() };
         assert!(matches!(encode_edited(&user, &edit, OriginMode::Bot), Err(TeleportError::Unsendable { .. })));
-        user.original = encode_new(&ada(), "bot", OriginMode::Bot, Timestamp::UNIX_EPOCH);
+        user.original = encode_new(ada(), "bot", OriginMode::Bot, Timestamp::UNIX_EPOCH);
         assert!(matches!(encode_edited(&user, &edit, OriginMode::Bot), Err(TeleportError::Unsendable { .. })));
         user.name = ada().name;
         let request = proto::UpdateUserRequest { user: encode_edited(&user, &edit, OriginMode::Bot).unwrap() };

@@ -60,7 +60,7 @@ async fn sync(client: &TeleportClient) {
     client.connector("okta").await.unwrap();
     client.connectors().await.unwrap();
     client.users().try_collect::<Vec<_>>().await.unwrap();
-    client.create_user(&new_user()).await.unwrap();
+    client.create_user(new_user()).await.unwrap();
     let user = client.user(NAME).await.unwrap().unwrap();
     let mut edit = UserEdit { labels: user.labels.clone(), roles: user.roles.clone(), traits: user.traits.clone() };
     edit.traits.insert("okta/department".into(), vec!["Lighthouses".into()]);

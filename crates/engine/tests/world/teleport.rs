@@ -144,7 +144,7 @@ impl Cluster for World {
         Ok(teleport.locks.values().filter(|lock| teleport.enforced.contains(&lock.name)).cloned().collect())
     }
 
-    async fn create_user(&self, user: &NewUser) -> Result<(), WriteError> {
+    async fn create_user(&self, user: NewUser) -> Result<(), WriteError> {
         {
             let mut teleport = self.teleport();
             teleport.under_way.0 += 1;
@@ -163,12 +163,12 @@ impl Cluster for World {
         teleport.users.insert(
             user.name.clone(),
             User {
-                name: user.name.clone(),
+                name: user.name,
                 revision,
-                labels: user.labels.clone(),
-                roles: user.roles.clone(),
-                traits: user.traits.clone(),
-                created_by: Some(user.created_by.clone()),
+                labels: user.labels,
+                roles: user.roles,
+                traits: user.traits,
+                created_by: Some(user.created_by),
                 ..User::default()
             },
         );

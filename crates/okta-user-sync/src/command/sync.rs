@@ -416,7 +416,9 @@ fn show(progress: &Progress, step: Step<'_>, last: i64, clients: &Clients) {
             }
         }
         Step::Writing { done, total } => {
-            progress.beside(String::new());
+            if done == 1 {
+                progress.beside(String::new());
+            }
             progress.count("writing users", done, total);
         }
         Step::Locked(..) => {}

@@ -55,7 +55,7 @@ async fn an_expired_identity_is_refused_before_anything_is_dialled() {
     let client = TeleportClient::connect(settings).unwrap();
     let refused = client.prove_identity().await.unwrap_err();
     assert_eq!((refused.class, refused.reason), (Class::Credential, "IdentityExpired"));
-    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    let refused = failure(client.create_user(new_user("ada@acme.com")).await.unwrap_err());
     assert_eq!(refused.reason, "IdentityExpired");
     assert_eq!(sim.counters().connections + sim.counters().refused_connections, 0);
 
@@ -153,14 +153,14 @@ async fn reads_outlive_a_stumble_and_the_client_a_restart() {
 
     sim.restart(Duration::from_millis(300));
     until("the server is back", async || client.prove_identity().await.is_ok()).await;
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_write_is_sent_once_whatever_becomes_of_its_answer() {
     let (sim, client) = started().await;
     sim.fault(Fault { applied: true, ..Fault::cut("CreateUser") }.times(1));
-    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    let refused = failure(client.create_user(new_user("ada@acme.com")).await.unwrap_err());
     assert_eq!(refused.class, Class::Transient, "{refused}");
     assert_eq!(sim.counters().of("CreateUser"), 1);
 }
@@ -174,7 +174,7 @@ async fn a_silent_server_is_given_up_after_the_deadline_and_dialled_anew() {
     client.prove_identity().await.unwrap();
     let before = sim.counters().connections;
     sim.fault(Fault::delay("CreateUser", Duration::from_secs(60)).times(1));
-    let refused = failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    let refused = failure(client.create_user(new_user("ada@acme.com")).await.unwrap_err());
     assert_eq!((refused.class, refused.reason), (Class::Transient, "TeleportTimeout"));
     client.prove_identity().await.unwrap();
     assert!(sim.counters().connections > before);
@@ -202,7 +202,7 @@ async fn a_rotation_of_the_hosts_authority_is_survived_with_the_identity_that_tb
     .await;
     client.renew(settings(&sim).identity).unwrap();
     client.prove_identity().await.unwrap();
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_connection_that_nobody_uses_is_closed_and_made_anew_when_it_is_needed
     assert_eq!((sim.counters().connections, sim.open_connections()), (1, 1));
     until("the connection to be closed", async || sim.open_connections() == 0).await;
     // No call sees anything of it, not even one that writes.
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     assert_eq!((sim.counters().connections, sim.counters().of("CreateUser")), (2, 1));
 }
 

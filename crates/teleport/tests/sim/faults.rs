@@ -76,7 +76,7 @@ async fn cell(sim: &TeleportSim, client: &TeleportClient, fault: MakeFault, call
     let lock = new_lock(&name);
     sim.remove_user(&name);
     if call != "CreateUser" {
-        client.create_user(&new_user(&name)).await.unwrap();
+        client.create_user(new_user(&name)).await.unwrap();
     }
     let user = client.user(&name).await.unwrap();
     if call == "DeleteLock" {
@@ -99,7 +99,7 @@ async fn cell(sim: &TeleportSim, client: &TeleportClient, fault: MakeFault, call
             ConnectorLookup::Missing => "missing",
             ConnectorLookup::Unreadable(_) => "unreadable",
         })),
-        "CreateUser" => written(call, client.create_user(&new_user(&name)).await, |()| "ok"),
+        "CreateUser" => written(call, client.create_user(new_user(&name)).await, |()| "ok"),
         "UpdateUser" => {
             let user = user.unwrap();
             written(call, client.update_user(&user, &same(&user)).await, |()| "ok")

@@ -100,7 +100,7 @@ async fn a_bot_joins_on_every_line_and_works_under_its_roles() {
 
         let client = TeleportClient::connect(Settings::new(sim.auth_address().to_string(), identity)).unwrap();
         client.prove_identity().await.unwrap();
-        client.create_user(&new_user("ada@acme.com")).await.unwrap();
+        client.create_user(new_user("ada@acme.com")).await.unwrap();
     }
 }
 
@@ -140,7 +140,7 @@ async fn the_system_role_joins_as_a_host_and_writes_users_of_its_origin() {
         assert_eq!(identity.origin_mode(), OriginMode::Okta, "{version:?}");
         let client = TeleportClient::connect(Settings::new(sim.auth_address().to_string(), identity)).unwrap();
         assert_eq!(client.prove_identity().await.unwrap().origin_mode, OriginMode::Okta);
-        client.create_user(&new_user("ada@acme.com")).await.unwrap();
+        client.create_user(new_user("ada@acme.com")).await.unwrap();
         assert_eq!(sim.user("ada@acme.com").unwrap().labels["teleport.dev/origin"], "okta");
     }
 }

@@ -18,7 +18,7 @@ async fn no_more_than_eight_calls_are_under_way() {
     let (sim, client) = started().await;
     sim.fault(Fault::delay("CreateUser", Duration::from_millis(50)));
     let names: Vec<_> = (0..60).map(|n| new_user(&format!("p{n}@acme.com"))).collect();
-    for made in join_all(names.iter().map(|user| client.create_user(user))).await {
+    for made in join_all(names.into_iter().map(|user| client.create_user(user))).await {
         made.unwrap();
     }
     assert_eq!(sim.counters().most_at_once["CreateUser"], 8);
@@ -34,7 +34,7 @@ async fn creates_are_held_to_the_rate_that_was_set_and_locks_are_not() {
     client.prove_identity().await.unwrap();
     let begun = Instant::now();
     let users: Vec<_> = (0..40).map(|n| new_user(&format!("p{n}@acme.com"))).collect();
-    let (made, took) = tokio::join!(join_all(users.iter().map(|user| client.create_user(user))), async {
+    let (made, took) = tokio::join!(join_all(users.into_iter().map(|user| client.create_user(user))), async {
         // A leaver who is found meanwhile does not stand in line.
         let begun = Instant::now();
         client.put_lock(&new_lock("leaver@acme.com")).await.unwrap();
@@ -57,7 +57,7 @@ async fn over_a_line_that_many_share_one_import_holds_up_no_lock_of_another() {
     // Creates that no answer comes to for longer than the test has patience.
     sim.fault(Fault::delay("CreateUser", Duration::from_secs(25)));
     let users: Vec<_> = (0..32).map(|n| new_user(&format!("p{n}@acme.com"))).collect();
-    let imports = join_all(users.iter().enumerate().map(|(n, user)| clients[n % 3].create_user(user)));
+    let imports = join_all(users.into_iter().enumerate().map(|(n, user)| clients[n % 3].create_user(user)));
     let locking = async {
         until("both creates to be under way", async || sim.counters().most_at_once.get("CreateUser") == Some(&2)).await;
         clients[3].put_lock(&new_lock("leaver@acme.com")).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_cluster_is_written_to_at_one_pace_whoever_writes() {
     }
     let begun = Instant::now();
     let users: Vec<_> = (0..40).map(|n| new_user(&format!("p{n}@acme.com"))).collect();
-    let made = join_all(users.iter().enumerate().map(|(n, user)| clients[n % 2].create_user(user))).await;
+    let made = join_all(users.into_iter().enumerate().map(|(n, user)| clients[n % 2].create_user(user))).await;
     assert!(made.into_iter().all(|made| made.is_ok()));
     // Forty at fifty a second, less the burst of a tenth of a second.
     assert!(begun.elapsed() >= Duration::from_millis(650), "{:?}", begun.elapsed());
@@ -95,7 +95,7 @@ async fn a_cluster_is_written_to_at_one_pace_whoever_writes() {
 async fn a_server_that_has_enough_is_given_time_and_then_less() {
     let (sim, client) = started().await;
     sim.fault(Fault::refuse("CreateUser", Code::ResourceExhausted).times(2));
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     assert_eq!((sim.counters().of("CreateUser"), sim.writes().len()), (3, 1), "sent again, done once");
 }
 

@@ -14,7 +14,7 @@ use crate::fixture::{bot, client, new_lock, new_user, settings, start, started};
 async fn a_lock_is_in_force_only_once_the_server_enforces_it() {
     let (sim, client) = started().await;
     sim.set_lag(Lag { locks_ms: 700, ..Lag::default() });
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let certificate = sim.issue_certificate("ada@acme.com", SignedDuration::from_hours(10));
     let lock = new_lock("ada@acme.com");
     client.put_lock(&lock).await.unwrap();
@@ -94,7 +94,7 @@ async fn p06_locks_of_others_are_seen_as_such() {
 async fn the_system_role_locks_users_of_its_origin_with_its_origin() {
     let sim = start(Options::default()).await;
     let service = client(&sim, IdentityKind::okta_service());
-    service.create_user(&new_user("ada@acme.com")).await.unwrap();
+    service.create_user(new_user("ada@acme.com")).await.unwrap();
     let lock = new_lock("ada@acme.com");
     service.put_lock(&lock).await.unwrap();
     assert_eq!(sim.locks()[0].labels[label::ORIGIN], label::ORIGIN_OKTA);

@@ -84,7 +84,7 @@ async fn the_proxy_routes_by_the_protocol_name_and_our_handshake_ends_at_the_aut
         let client = TeleportClient::connect(Settings { address: address.clone(), way, ..settings(&sim) }).unwrap();
         client.prove_identity().await.unwrap();
         assert_eq!(client.way(), Some(Way::Proxy));
-        client.create_user(&new_user(&format!("{}@acme.com", way.as_str()))).await.unwrap();
+        client.create_user(new_user(&format!("{}@acme.com", way.as_str()))).await.unwrap();
     }
     let encoded = "74656c65706f72742e73696d.teleport.cluster.local";
     let offered = (Some(encoded.to_owned()), vec![format!("teleport-auth@{encoded}"), "h2".to_owned()]);
@@ -122,11 +122,11 @@ async fn behind_a_balancer_the_connection_is_upgraded() {
             let client = TeleportClient::connect(settings).unwrap();
             client.prove_identity().await.unwrap();
             assert_eq!(client.way(), Some(Way::Upgrade), "{version:?}");
-            client.create_user(&new_user(&format!("{}@acme.com", way.as_str()))).await.unwrap();
+            client.create_user(new_user(&format!("{}@acme.com", way.as_str()))).await.unwrap();
             // More than one frame each way.
             let mut user = new_user(&format!("long-{}@acme.com", way.as_str()));
             user.traits.insert("okta/notes".into(), vec!["x".repeat(300_000)]);
-            client.create_user(&user).await.unwrap();
+            client.create_user(user.clone()).await.unwrap();
             assert_eq!(client.user(&user.name).await.unwrap().unwrap().traits, user.traits);
         }
     }

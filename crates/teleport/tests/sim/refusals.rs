@@ -12,7 +12,7 @@ use crate::fixture::{all_users, bot, client, failure, new_lock, new_user, same, 
 #[tokio::test]
 async fn each_missing_permission_is_named_with_the_rule_that_mends_it() {
     let (sim, client) = started().await;
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let user = client.user("ada@acme.com").await.unwrap().unwrap();
     let lock = new_lock("ada@acme.com");
     client.put_lock(&lock).await.unwrap();
@@ -35,7 +35,7 @@ async fn each_missing_permission_is_named_with_the_rule_that_mends_it() {
         let refused: Failure = match (kind, verb) {
             ("user", "list") => all_users(&client).await.unwrap_err(),
             ("user", "read") => client.user("ada@acme.com").await.unwrap_err(),
-            ("user", "create") => written(client.create_user(&new_user("bob@acme.com")).await),
+            ("user", "create") => written(client.create_user(new_user("bob@acme.com")).await),
             ("user", "update") => written(client.update_user(&user, &same(&user)).await),
             ("user", _) => failure(client.delete_user("ada@acme.com").await.unwrap_err()),
             ("lock", "list") => client.locks().await.unwrap_err(),
@@ -85,7 +85,7 @@ async fn a_connector_that_may_not_be_read_is_told_from_one_that_is_not_there() {
 #[tokio::test]
 async fn a_deleted_bot_never_looks_like_already_gone() {
     let (sim, client) = started().await;
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let lock = new_lock("ada@acme.com");
     client.put_lock(&lock).await.unwrap();
     sim.remove_user(BOT_USER);
@@ -98,7 +98,7 @@ async fn a_deleted_bot_never_looks_like_already_gone() {
     gone(client.user("nobody").await.unwrap_err());
     gone(failure(client.delete_user("ada@acme.com").await.unwrap_err()));
     gone(failure(client.remove_lock(&lock.name).await.unwrap_err()));
-    gone(failure(client.create_user(&new_user("bob@acme.com")).await.unwrap_err()));
+    gone(failure(client.create_user(new_user("bob@acme.com")).await.unwrap_err()));
     gone(client.connector("okta").await.unwrap_err());
     gone(client.roles().await.unwrap_err());
     gone(client.locks().await.unwrap_err());
@@ -127,7 +127,7 @@ async fn a_lock_on_the_operator_itself_is_recognised_on_every_line() {
         for refused in [
             client.prove_identity().await.unwrap_err(),
             client.roles().await.unwrap_err(),
-            failure(client.create_user(&new_user("ada@acme.com")).await.unwrap_err()),
+            failure(client.create_user(new_user("ada@acme.com")).await.unwrap_err()),
         ] {
             assert_eq!(
                 (refused.class, refused.reason),
@@ -157,8 +157,8 @@ async fn a_persons_login_cannot_do_what_wants_a_second_factor() {
     sim.demand_mfa(true);
     let alice = client(&sim, IdentityKind::user("alice", &[teleport_sim::BOT_ROLE]));
     alice.prove_identity().await.unwrap();
-    let refused = failure(alice.create_user(&new_user("ada@acme.com")).await.unwrap_err());
+    let refused = failure(alice.create_user(new_user("ada@acme.com")).await.unwrap_err());
     assert_eq!((refused.class, refused.reason), (Class::Permission, "SecondFactorDemanded"));
     assert!(refused.remedy.contains("bot"), "{}", refused.remedy);
-    bot(&sim).create_user(&new_user("ada@acme.com")).await.unwrap();
+    bot(&sim).create_user(new_user("ada@acme.com")).await.unwrap();
 }

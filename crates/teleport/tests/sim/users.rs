@@ -17,12 +17,12 @@ async fn a_user_is_made_read_listed_changed_and_deleted() {
     let (sim, client) = started().await;
     assert_eq!(client.user("ada@acme.com").await.unwrap(), None);
 
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let stored = sim.user("ada@acme.com").unwrap();
     assert_eq!((stored.kind.as_str(), stored.connector.as_deref()), ("sso", Some("okta")));
     assert_eq!(stored.created_by, BOT_USER);
     assert_eq!(stored.expires, None);
-    assert_eq!(client.create_user(&new_user("ada@acme.com")).await, Err(WriteError::Exists));
+    assert_eq!(client.create_user(new_user("ada@acme.com")).await, Err(WriteError::Exists));
 
     let user = client.user("ada@acme.com").await.unwrap().unwrap();
     assert_eq!(user.traits, new_user("ada@acme.com").traits);
@@ -58,7 +58,7 @@ async fn a_user_is_made_read_listed_changed_and_deleted() {
 #[tokio::test]
 async fn p07_what_a_newer_server_keeps_in_a_user_survives_our_update() {
     let (sim, client) = started().await;
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
 
     // A newer server adds fields of its own to the user, its metadata and its specification.
     let mut unknown = Vec::new();
@@ -92,7 +92,7 @@ async fn p07_what_a_newer_server_keeps_in_a_user_survives_our_update() {
 #[tokio::test]
 async fn the_expiry_that_a_login_leaves_behind_is_cleared() {
     let (sim, client) = started().await;
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let login: SamlLogin = serde_json::from_value(serde_json::json!({ "user": "ada@acme.com" })).unwrap();
     sim.saml_login(&login).unwrap();
 
@@ -142,7 +142,7 @@ async fn p01_a_list_that_breaks_off_ends_in_an_error() {
 #[tokio::test]
 async fn deleting_a_user_never_takes_another_along() {
     let (sim, client) = started().await;
-    client.create_user(&new_user("p@acme.com")).await.unwrap();
+    client.create_user(new_user("p@acme.com")).await.unwrap();
     let other = |name: &str| {
         let metadata = types::Metadata { name: name.into(), ..Default::default() };
         sim.put_user(&types::UserV2 { metadata: Some(metadata), ..Default::default() }).unwrap();
@@ -169,10 +169,10 @@ async fn a_role_that_does_not_exist_is_named() {
     let (sim, client) = started().await;
     let mut user = new_user("ada@acme.com");
     user.roles = vec!["access".into(), "nobody-made-this".into()];
-    assert_eq!(client.create_user(&user).await, Err(WriteError::RoleMissing("nobody-made-this".into())));
+    assert_eq!(client.create_user(user.clone()).await, Err(WriteError::RoleMissing("nobody-made-this".into())));
     assert_eq!(sim.user("ada@acme.com"), None);
 
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     let read = client.user("ada@acme.com").await.unwrap().unwrap();
     let edit = UserEdit { roles: user.roles, ..same(&read) };
     assert_eq!(client.update_user(&read, &edit).await, Err(WriteError::RoleMissing("nobody-made-this".into())));
@@ -182,7 +182,7 @@ async fn a_role_that_does_not_exist_is_named() {
 async fn names_that_must_not_be_written_are_refused_before_the_call() {
     let (sim, client) = started().await;
     for name in ["", "a/b", "zoë@acme.com", "a b", ".."] {
-        let refused = failure(client.create_user(&new_user(name)).await.unwrap_err());
+        let refused = failure(client.create_user(new_user(name)).await.unwrap_err());
         assert_eq!(refused.reason, "UserNameRefused", "{name}");
     }
     assert!(sim.writes().is_empty());
@@ -236,7 +236,7 @@ async fn community_edition_has_no_connector_and_no_requester() {
     assert_eq!(client.connector("okta").await.unwrap(), ConnectorLookup::Missing);
     assert!(client.roles().await.unwrap().iter().all(|role| role.name != "okta-requester"));
     // The connector need not exist for users to be made in its name.
-    client.create_user(&new_user("ada@acme.com")).await.unwrap();
+    client.create_user(new_user("ada@acme.com")).await.unwrap();
     assert_eq!(sim.user("ada@acme.com").unwrap().kind, "sso");
 }
 
@@ -248,7 +248,7 @@ async fn the_system_role_writes_users_of_origin_okta_and_a_bot_may_only_delete_t
     assert_eq!(facts.origin_mode, OriginMode::Okta);
     assert!(facts.own_name.ends_with(".teleport.sim"));
 
-    service.create_user(&new_user("ada@acme.com")).await.unwrap();
+    service.create_user(new_user("ada@acme.com")).await.unwrap();
     let user = service.user("ada@acme.com").await.unwrap().unwrap();
     assert_eq!(user.labels[label::ORIGIN], label::ORIGIN_OKTA);
     let edit = UserEdit { roles: vec!["auditor".into()], labels: new_user("ada@acme.com").labels, ..same(&user) };
@@ -262,7 +262,7 @@ async fn the_system_role_writes_users_of_origin_okta_and_a_bot_may_only_delete_t
     assert_eq!((refused.class, refused.reason), (Class::Configuration, "OriginRefused"));
     assert_eq!(bot.delete_user("ada@acme.com").await, Ok(Deleted::Now));
 
-    bot.create_user(&new_user("bob@acme.com")).await.unwrap();
+    bot.create_user(new_user("bob@acme.com")).await.unwrap();
     let refused = failure(service.delete_user("bob@acme.com").await.unwrap_err());
     assert_eq!(refused.reason, "OriginRefused");
 }
@@ -277,7 +277,7 @@ async fn writes_keep_their_pace() {
     let makes = (0..40).map(|number| {
         let user = new_user(&format!("u{number}@acme.com"));
         let client = &client;
-        async move { client.create_user(&user).await.unwrap() }
+        async move { client.create_user(user).await.unwrap() }
     });
     futures::future::join_all(makes).await;
     let seconds = start.elapsed().as_secs_f64();
