@@ -80,6 +80,11 @@ impl Cluster {
 
 impl Cluster {
     pub async fn start(people: usize) -> Self {
+        Self::around(World::of(people).await).await
+    }
+
+    /// A cluster beside these simulators.
+    pub async fn around(world: World) -> Self {
         let tools = Tools::provide().await.unwrap();
         let control_plane = ControlPlane::start(testkit::control_plane::Options::default()).await.unwrap();
         let client = control_plane.client().unwrap();
@@ -89,7 +94,7 @@ impl Cluster {
         let apply = PatchParams::apply("test");
         Api::<Namespace>::all(client.clone()).patch(NAMESPACE, &apply, &Patch::Apply(&namespace)).await.unwrap();
         let pods = PodRunner::start(&control_plane, NAMESPACE, binary()).unwrap();
-        Self { tools, client, world: World::of(people).await, pods, installed: AtomicUsize::new(0), control_plane }
+        Self { tools, client, world, pods, installed: AtomicUsize::new(0), control_plane }
     }
 
     /// Runs helm or kubectl as the cluster's administrator; what it printed.

@@ -74,24 +74,31 @@ pub struct World {
 impl World {
     /// With this many people.
     pub async fn of(people: usize) -> Self {
-        Self::with(people, &[]).await
+        Self::with(people, &[], &[]).await
+    }
+
+    /// With a Teleport cluster of this name.
+    pub async fn called(people: usize, cluster: &str) -> Self {
+        Self::with(people, &[], &["--cluster", cluster]).await
     }
 
     /// With an organisation that is known by this host, which leads nowhere by itself.
     pub async fn behind(people: usize, host: &str) -> Self {
-        Self::with(people, &["--host-name", host]).await
+        Self::with(people, &["--host-name", host], &[]).await
     }
 
-    async fn with(people: usize, further: &[&str]) -> Self {
+    async fn with(people: usize, of_okta: &[&str], of_teleport: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // They are killed at the end of a test, and then take no files with them: the folder does.
         let dir = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         let people = people.to_string();
         let okta = ["okta", "--people", &people, "--seed", "3", "--dir", &dir("okta")].map(str::to_owned);
-        let okta: Vec<&str> = okta.iter().map(String::as_str).chain(further.iter().copied()).collect();
+        let okta: Vec<&str> = okta.iter().map(String::as_str).chain(of_okta.iter().copied()).collect();
         let okta = Sim::start(&okta).await;
         let app = okta.field("appID");
-        let teleport = Sim::start(&["teleport", "--okta-app-id", &app, "--dir", &dir("teleport")]).await;
+        let folder_of_teleport = dir("teleport");
+        let teleport = ["teleport", "--okta-app-id", &app, "--dir", &folder_of_teleport];
+        let teleport = Sim::start(&[&teleport, of_teleport].concat()).await;
         let ca = reqwest::Certificate::from_pem(&std::fs::read(okta.field("caFile")).unwrap()).unwrap();
         let http = reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
         let world = Self { okta, teleport, folder, http };
