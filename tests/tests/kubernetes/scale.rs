@@ -3,13 +3,20 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use okta_sim::OktaSim;
+use serde_json::json;
 use suites::{Ground, Replica, condition, ground::SOON};
+use teleport_sim::TeleportSim;
 use testkit::{control_plane::Request, eventually};
 
 use crate::refers_to;
 
 /// How many.
 const RESOURCES: usize = 500;
+/// How many are served to their end.
+const SERVED: usize = 60;
+/// Files and sockets that an operator may have open beyond what it had without resources.
+const MORE_FILES: usize = 12;
 /// How long it is looked at while nothing happens. Nothing ends that: only time shows what polls, and whatever does so
 /// more often than four times a minute for each of hundreds is seen within this.
 const IDLE: Duration = Duration::from_secs(15);
@@ -34,6 +41,11 @@ fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// Files and sockets that a process has open.
+fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 /// Requests by verb and resource.
@@ -126,4 +138,61 @@ async fn five_hundred_resources_are_all_served_and_cost_nothing_while_nothing_ha
             .count(),
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_with_the_same_credentials_share_tokens_and_connections() {
+    let ground = Ground::own("shared").await;
+    let okta = OktaSim::start(okta_sim::Options::with_people(SERVED, 7)).await.unwrap();
+    let app = okta.ready().app_id;
+    let teleport = teleport_sim::Options { okta_app_id: app.clone(), ..teleport_sim::Options::default() };
+    let teleport = TeleportSim::start(teleport).await.unwrap();
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), okta.ca_pem()).unwrap();
+    let okta_ca = format!("--okta-ca={}", ca.path().display());
+    let arguments = ["--instance=only", &okta_ca, "--teleport-write-rate=0"];
+    let replica = Replica::start(&ground, ground.control_plane().port(), &arguments).await;
+    replica.is("leading").await;
+    let (before, users) = (open_files(replica.process.id()), teleport.state().users);
+
+    // Each has a group of one; all have one key and one identity. (A Secret of its own would be a watch of its own, which is
+    // a connection to the API server.)
+    ground.put_secret("okta-key", &std::fs::read_to_string(okta.ready().private_key_file).unwrap()).await;
+    ground.put_secret("identity", &std::fs::read_to_string(&teleport.ready().identity_file).unwrap()).await;
+    for (n, person) in okta.org().assigned(&app).unwrap().into_iter().enumerate() {
+        let group = okta.org().create_group(&name(n)).unwrap();
+        okta.org().join(&group, &person).unwrap();
+    }
+    let made = stream::iter(0..SERVED).for_each_concurrent(8, |n| {
+        let (ground, okta, teleport) = (&ground, okta.ready(), teleport.ready());
+        async move {
+            let spec = json!({
+                "okta": { "orgURL": okta.org_url, "clientID": okta.client_id,
+                          "privateKeySecretRef": { "name": "okta-key", "key": "content" } },
+                "scope": { "source": "Groups", "groups": [name(n)] },
+                "teleport": { "address": teleport.auth_address, "connector": teleport.connector,
+                              "identitySecretRef": { "name": "identity", "key": "content" } },
+            });
+            ground.put(&name(n), &spec).await;
+        }
+    });
+    made.await;
+    for n in 0..SERVED {
+        ground.until_reason(&name(n), "Synced").await;
+    }
+    assert_eq!(teleport.state().users - users, SERVED);
+
+    // One token for passes and one for the System Log; one connection to the cluster; and no more files than that takes.
+    let counters = okta.org().counters();
+    assert_eq!(counters.of("POST", "/oauth2/v1/token"), 2, "{:?}", counters.requests);
+    assert_eq!((teleport.counters().connections, teleport.open_connections()), (1, 1));
+    let after = open_files(replica.process.id());
+    eprintln!("{SERVED} resources: {before} files open without them, {after} with them");
+    assert!(after <= before + MORE_FILES, "{before} before, {after} after");
+
+    // What each of them says it took is its own.
+    let calls = async |n: usize| ground.get(&name(n)).await["status"]["lastRun"]["oktaCalls"].as_i64().unwrap();
+    for n in 0..SERVED {
+        assert!((1..=6).contains(&calls(n).await), "{}", calls(n).await);
+    }
 }
