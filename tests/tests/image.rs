@@ -122,7 +122,9 @@ fn target() -> String {
 fn copy_of_the_sources() -> PathBuf {
     let copy = repository().join("target/image-again/src");
     fs::create_dir_all(&copy).unwrap();
-    let script = "git ls-files -z | tar --create --null --files-from - | tar --extract --directory \"$1\"";
+    // A folder whose files are put there anew looks changed to Cargo, and everything would be built again.
+    let script =
+        "git ls-files -z | xargs -0 cp --parents --update --preserve=mode,timestamps --target-directory \"$1\"";
     succeed(Command::new("bash").args(["-euo", "pipefail", "-c", script, "bash"]).arg(&copy).current_dir(repository()))
         .unwrap();
     copy
