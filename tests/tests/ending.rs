@@ -7,7 +7,6 @@ use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
 use serde_json::Value;
 use suites::{House, Log};
-use teleport_sim::Fault;
 use testkit::eventually;
 use tokio::sync::OnceCell;
 
@@ -51,15 +50,22 @@ async fn event(house: &House, reason: &str) -> String {
     .unwrap()
 }
 
-// finalizer.rs, `clean_up`: `within`; `end`: `leave_behind`.
+// finalizer.rs, `clean_up`: `within`; `end`: `leave_behind`; attempt.rs, `run`: `deleted`.
 #[tokio::test(flavor = "multi_thread")]
 async fn p15_deletion_ends_although_teleport_does_not_answer() {
     let log = log().await;
     let house = house().await;
     let owner = format!("usersync.dev/owner={}/acme", house.namespace);
-    // Every call is heard, and none is answered while this test runs.
     let users = house.teleport.state().users;
-    house.teleport.fault(Fault::delay("*", Duration::from_secs(3600)));
+    // Every call is heard, and none is answered; a pass is waiting for one already.
+    house.teleport.hold_after(0);
+    house.request().await;
+    eventually(suites::ground::SOON, "a call", async || match house.teleport.kept_waiting() {
+        0 => Err("none has come"),
+        _ => Ok(()),
+    })
+    .await
+    .unwrap();
     house.remove().await;
     let told = event(&house, "LeftBehind").await;
     assert!(told.contains(&owner) && told.contains("Teleport did not answer in time"), "{told}");

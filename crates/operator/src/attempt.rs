@@ -36,8 +36,8 @@ use crate::{
     trigger::{self, Trigger},
 };
 
-/// Runs one pass of `object` and answers the status after it; `None` if the process was told to stop before anything was
-/// written. `record` holds what the next pass needs.
+/// Runs one pass of `object` and answers the status after it; `None` if the process was told to stop, or the deletion of the
+/// resource began, before anything was written. `record` holds what the next pass needs.
 pub(crate) async fn attempt(
     context: &Arc<Context>,
     object: &OktaUserSync,
@@ -236,8 +236,8 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Runs the engine. A stop of the process ends a pass that has written nothing at once; a pass that writes ends by
-    /// itself, because every further write is refused.
+    /// Runs the engine. A stop of the process, or the deletion of the resource, ends a pass that has written nothing at
+    /// once; a pass that writes ends by itself, because every further write is refused.
     async fn run(&self, ledger: &Ledger, journal: &PassJournal<'_>) -> Option<Report> {
         let wrote = AtomicBool::new(false);
         let may_write = || {
@@ -266,7 +266,10 @@ impl Setting<'_> {
             journal,
         };
         let stopped = async {
-            self.context.stop.cancelled().await;
+            tokio::select! {
+                () = self.context.stop.cancelled() => {}
+                () = self.deleted() => {}
+            }
             if wrote.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -284,6 +287,17 @@ impl Setting<'_> {
 }
 
 impl Setting<'_> {
+    /// Ends when the watch shows that the resource is being deleted: a pass that waits for an answer which does not come
+    /// must not hold the finalizer up (P15).
+    async fn deleted(&self) {
+        let mut departures = self.context.records.departures();
+        while !self.context.now(self.object, |now| now.metadata.deletion_timestamp.is_some()) {
+            if departures.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// Goes on under an identity that is renewed in its Secret while the pass runs: an import may outlive a certificate. Never returns.
     async fn refresh(&self) {
         let (subject, uid) = (subject(self.object, self.previous), self.object.uid().unwrap_or_default());

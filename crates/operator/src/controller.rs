@@ -213,6 +213,9 @@ fn follow(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Con
             // One that cannot be decoded is left alone, and so is what it may refer to.
             let wanted = guarded.0.as_ref().map(references).unwrap_or_default();
             watches.follow(guarded.meta().uid.as_deref().unwrap_or_default(), wanted);
+            if guarded.meta().deletion_timestamp.is_some() {
+                context.records.depart();
+            }
         }
         Ok(watcher::Event::Delete(guarded)) => watches.forget(guarded.meta().uid.as_deref().unwrap_or_default()),
         Ok(watcher::Event::InitDone) => {

@@ -55,6 +55,8 @@ pub struct Records {
     state: Mutex<State>,
     /// Changes with every [`Records::touch`].
     touches: watch::Sender<()>,
+    /// Changes with every [`Records::depart`].
+    departures: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +149,17 @@ impl Records {
     #[must_use]
     pub fn was_touched(&self, uid: &str) -> bool {
         self.state().touched.remove(uid)
+    }
+
+    /// Notes that the watch has shown a resource whose deletion has begun.
+    pub fn depart(&self) {
+        self.departures.send_replace(());
+    }
+
+    /// Changes whenever the deletion of any resource has begun.
+    #[must_use]
+    pub fn departures(&self) -> watch::Receiver<()> {
+        self.departures.subscribe()
     }
 
     /// Notes that the fast path asks for a full pass of the resource.
