@@ -142,7 +142,7 @@ mod tests {
         );
         list.refuse("refused", &failure);
         list.skip("skipped", "no Proxy tells it");
-        list.skip_after("after", "refused");
+        list.skip_after("after", "warned");
         assert_eq!((list.verdict("refused"), list.verdict("untold")), (Some(Verdict::Failed), None));
         let told: Vec<_> = list.finish("refused").into_iter().map(|l| (l.verdict, l.found, l.remedy)).collect();
         let line = |verdict, found: &str, remedy: &str| (verdict, found.to_owned(), remedy.to_owned());
@@ -154,6 +154,6 @@ mod tests {
                 line(Verdict::Skipped, "no Proxy tells it", ""),
             ]
         );
-        assert!(told[3].1.contains("refused") && told[3] == told[4], "{told:?}");
+        assert!(told[3].1.contains("warned") && told[4].1.contains("refused"), "{told:?}");
     }
 }

@@ -339,6 +339,18 @@ async fn a_leaver_is_locked_while_an_import_runs_and_is_not_made_again_by_it() {
     assert_eq!((again.outcome, world.writes().len()), (Outcome::Succeeded, before), "{:?}", again.changes);
 }
 
+// writing.rs, `create`: `DEALT_WITH`.
+#[tokio::test]
+async fn whom_a_partial_pass_made_beside_an_import_is_found_again_when_they_leave() {
+    let mut world = World::with_people(100);
+    world.slow = 20;
+    let (report, partial) = beside(&world, 30, |_| {}, &[99]).await;
+    assert_eq!((report.counts.created, partial.counts.created, world.teleport().users.len()), (99, 1, 100));
+    world.deactivate(&id(99));
+    world.partial(&ids(&[99])).await;
+    assert_eq!(world.writes().last().map(String::as_str), Some("delete user99"));
+}
+
 // partial.rs, `stands`: who could not be asked about is owed; ledger.rs, `give_back`: what a full pass planned for them stands.
 #[tokio::test]
 async fn who_could_not_be_asked_about_is_owed_and_the_full_pass_beside_it_goes_on_with_them() {
@@ -415,7 +427,7 @@ async fn p08_a_partial_pass_writes_nothing_once_the_claim_is_lost() {
     assert_eq!(partial.report.memory.removals, []);
 }
 
-// observed.rs, `only`.
+// partial.rs, `grant`: `stands`.
 #[tokio::test]
 async fn p03_nobody_is_a_leaver_whom_a_partial_pass_has_not_asked_about() {
     let mut world = World::imported(6).await;

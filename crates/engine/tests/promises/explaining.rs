@@ -118,11 +118,27 @@ async fn one_person_is_found_by_id_by_name_and_by_what_is_left_of_them() {
     world.hire(&id(30), "newcomer");
     world.set_profile(&id(4), "title", "Boss".into());
     assert_eq!(world.explain(&name(5)).await.unwrap().next, ["nothing: all is as it should be"]);
-    assert_eq!(next(&world.explain(&id(30)).await.unwrap()), "make the user newcomer");
+    let newcomer = world.explain(&id(30)).await.unwrap();
+    assert_eq!((newcomer.user.as_str(), next(&newcomer).as_str()), ("newcomer", "make the user newcomer"));
     assert_eq!(
         next(&world.explain(&name(4)).await.unwrap()),
         "change the user user04: it differs from what it should be"
     );
+
+    // Both ends of a rename are told, whichever name is asked for.
+    world.rename(&id(5), "eve");
+    for who in [id(5), "eve".to_owned()] {
+        let told = next(&world.explain(&who).await.unwrap());
+        assert!(
+            told.contains("make the user eve (until now user05)") && told.contains("lock the user user05"),
+            "{told}"
+        );
+    }
+
+    // Where the list could not be read, a user of ours is known by its label alone.
+    world.okta().fail_on_page = Some(1);
+    assert_eq!(world.explain(&name(4)).await.unwrap().okta_id, id(4));
+    world.okta().fail_on_page = None;
 
     // Somebody without any user name has their id alone.
     world.okta().people.get_mut(&id(30)).unwrap().user_name = None;

@@ -4,6 +4,7 @@ use api::spec::Mode;
 use engine::{
     failure::{Class, Failure, Side},
     journal::Action,
+    pass::{Pass, Progress},
     person::PersonStatus,
     report::Outcome,
     role::Role,
@@ -132,6 +133,15 @@ async fn p17_one_failing_person_is_listed_and_stops_nobody() {
     assert_eq!((report.problems.len(), report.problem_count), (10, 12), "bounded, but counted");
     assert_eq!(report.problem_classes, [("Permission", 12)].into());
     assert_eq!((report.outcome, &report.undone), (Outcome::Partial, &(0..12).map(id).collect::<Vec<_>>()));
+    // One word for all, as long as it is one and speaks of what we may.
+    assert_eq!(report.only_refusal(), Some("Refused"));
+    let another = Failure::new(Side::Teleport, Class::Permission, "SecondFactorDemanded", "no", "ask");
+    world.teleport().refuses.insert(name(0), another);
+    assert_eq!(world.pass().await.only_refusal(), None);
+    world.teleport().refuses.clear();
+    world.teleport().dies_after = Some(0);
+    world.hire(&id(50), "newcomer");
+    assert_eq!(world.pass().await.only_refusal(), None, "that passes by itself");
     // Whom something is left to do for is bounded as well, and nobody is there twice.
     let mut world = World::with_people(120);
     world.teleport().dies_after = Some(0);
@@ -342,4 +352,22 @@ async fn p17_traits_that_are_too_large_for_a_user_are_left_out_and_told() {
     }
     let user = world.teleport().users[&name(0)].clone();
     assert!(user.traits.contains_key("okta/login") && !user.traits.contains_key("okta/essay"), "{:?}", user.traits);
+}
+
+// writing.rs, `apply`: `Progress::Writing`.
+#[tokio::test]
+async fn how_far_the_writing_has_come_is_told_with_each_user() {
+    let mut world = World::imported(4).await;
+    world.set_profile(&id(0), "title", json!("Boss"));
+    (10..13).for_each(|n| world.hire(&id(n), &name(n)));
+    world.now += jiff::SignedDuration::from_mins(1);
+    let (policy, told) = (world.policy(vec![]), std::sync::Mutex::new(Vec::new()));
+    let listen = |progress: Progress<'_>| {
+        if let Progress::Writing { done, total } = progress {
+            told.lock().unwrap().push((done, total));
+        }
+    };
+    let pass = Pass { progress: &listen, ..world.fast(&policy, "told") };
+    assert_eq!(pass.run(&world, &world).await.outcome, Outcome::Succeeded);
+    assert_eq!(*told.lock().unwrap(), [(1, 4), (2, 4), (3, 4), (4, 4)]);
 }
