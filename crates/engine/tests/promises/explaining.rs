@@ -85,6 +85,17 @@ async fn one_person_explained_as_okta_and_the_guard_see_them() {
     );
 }
 
+#[tokio::test]
+async fn who_is_about_to_get_a_name_is_told_what_becomes_of_its_user() {
+    let world = World::imported(3).await;
+    world.rename(&id(0), &name(1));
+    world.set_status(&id(1), PersonStatus::Suspended);
+    let told = world.explain(&id(0)).await.unwrap();
+    assert_eq!((told.user, told.okta_id), (name(1), id(0)));
+    let next = told.next.join("; ");
+    assert!(next.contains("lock the user user01 until the person comes back"), "{next}");
+}
+
 // explain.rs, `find`, `name_of` and `is_about`.
 #[tokio::test]
 async fn one_person_is_found_by_id_by_name_and_by_what_is_left_of_them() {
