@@ -178,7 +178,7 @@ async fn what_is_not_done_is_told_to_who_asks() {
     assert!(held.iter().all(|line| line["action"] == "hold" && line["why"] == "no longer assigned in Okta"), "{err}");
 }
 
-// key.rs, `PrivateKey`: `Debug` written by hand; http.rs, `post_token`: nothing of a request is logged.
+// http.rs, `post_token`: nothing of a request is logged.
 #[tokio::test]
 async fn p16_not_even_the_most_talkative_log_holds_a_secret() {
     let world = World::of(2).await;

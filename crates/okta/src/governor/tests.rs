@@ -86,14 +86,23 @@ async fn p14_pages_leave_a_fifth_of_the_share_so_that_a_leaver_does_not_wait_for
         permit.settle(status, &headers);
         (began.elapsed().as_secs(), okta.used)
     };
+    let began = Instant::now();
     for page in 1..=16 {
         assert_eq!(call(Turn::Page).await, (0, page));
     }
-    // The list is far from its end. Four people are asked about in this window all the same, and no more than that.
+    // The list is far from its end, and its next page has to wait, although the share is not used up.
+    let (mut waited, second) = (Duration::default(), Duration::from_secs(1));
+    let page = governor.admit((Bucket::Apps, Turn::Page), share(20), &mut waited);
+    assert!(tokio::time::timeout(second, page).await.is_err(), "a seventeenth page in this window");
+    // Four people are asked about in this window all the same, and no more than that.
     for person in 17..=20 {
         assert_eq!(call(Turn::Ahead).await, (0, person));
     }
-    assert_eq!(call(Turn::Page).await, (61, 1), "the next page comes with the next window");
+    assert_eq!(
+        (call(Turn::Page).await.1, began.elapsed().as_secs()),
+        (1, 61),
+        "the next page comes with the next window"
+    );
 }
 
 // governor.rs, `admit`: one `Bookkeeping` for all.
@@ -163,8 +172,10 @@ async fn p14_after_429_nobody_calls_before_the_reset() {
     let mut okta = Okta::new(100);
     okta.used = 100;
     let permit = governor.admit((Bucket::Apps, Turn::Ahead), share(20), &mut Duration::default()).await.unwrap();
-    let (status, headers) = okta.answer();
+    let (status, mut headers) = okta.answer();
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    // The refusal counts, whatever the number beside it says.
+    headers.insert("x-rate-limit-remaining", HeaderValue::from_static("50"));
     permit.settle(status, &headers);
     let began = Instant::now();
     let callers: Vec<_> = (0..3)

@@ -133,6 +133,16 @@ fn p07_an_update_leaves_every_foreign_field_byte_for_byte() {
     assert_eq!(survivors, 7, "user twice, metadata, spec, traits, one label that stays, one trait that stays");
 }
 
+/// The labels and traits as they are encoded.
+fn entries(user: &Bytes) -> Vec<Vec<u8>> {
+    let top = fields(user).unwrap();
+    let traits = merged(&fields(&merged(&top, SPEC)).unwrap(), spec::TRAITS);
+    let of =
+        |bytes: &Bytes, number: u32| fields(bytes).unwrap().into_iter().filter(move |field| field.number == number);
+    let all = of(&merged(&top, METADATA), metadata::LABELS).chain(of(&traits, FIRST));
+    all.map(|field| field.raw.to_vec()).collect()
+}
+
 // splice.rs, `reconcile`.
 #[test]
 fn p07_an_edit_that_changes_nothing_yields_the_same_bytes() {
@@ -140,6 +150,14 @@ fn p07_an_edit_that_changes_nothing_yields_the_same_bytes() {
     let again = edit(&edited, &wanted(), "r1").unwrap();
     assert_eq!(fields(&again).unwrap().len(), fields(&edited).unwrap().len());
     assert_eq!(again, edited);
+
+    // What a user has already keeps its place, and whatever else its entries hold.
+    let own = UserEdit {
+        labels: map([("team", "blue".to_owned()), ("old", "x".to_owned())]),
+        roles: list(&["access"]),
+        traits: map([("logins", list(&["ada", "root"])), ("okta/email", list(&["old@acme.com"]))]),
+    };
+    assert_eq!(entries(&edit(&full_user(), &own, "r1").unwrap()), entries(&full_user()));
 }
 
 #[test]

@@ -86,8 +86,28 @@ async fn p06_locks_of_others_are_seen_as_such() {
         ..Default::default()
     };
     sim.put_lock(target(types::LockTarget { role: "access".into(), ..Default::default() }));
+    // Made by somebody who copied our labels, or all of them but one and our name.
+    let ours = new_lock("ada@acme.com");
+    let labels = ours.ours.unwrap().labels();
+    let copied = |name: String, labels: Vec<(&str, String)>| {
+        let mut lock = target(types::LockTarget { user: "ada@acme.com".into(), ..Default::default() });
+        let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        lock.metadata = Some(types::Metadata { name, labels, ..Default::default() });
+        sim.put_lock(lock);
+    };
+    copied("copied".into(), labels.clone());
+    for at in 0..labels.len() {
+        let mut others = labels.clone();
+        let (left_out, _) = others.remove(at);
+        copied(format!("{}-{}", ours.name, left_out.replace('/', "-")), others);
+    }
     let listed = client.locks().await.unwrap();
-    assert_eq!((listed[0].user.as_str(), listed[0].expires, listed[0].ours.is_none()), ("", None, true));
+    assert_eq!(listed.len(), 6);
+    let role = listed.iter().find(|lock| lock.name == "of-others").unwrap();
+    assert_eq!((role.user.as_str(), role.expires), ("", None));
+    for lock in listed {
+        assert_eq!(lock.ours, None, "{}", lock.name);
+    }
 }
 
 #[tokio::test]

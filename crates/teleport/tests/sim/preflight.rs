@@ -153,7 +153,7 @@ const MISTAKES: &[Mistake] = &[
     ("a clock that is far off", |c| c.sim.set_clock_offset(2 * 3600), CLOCK, "NTP"),
 ];
 
-// preflight.rs, `roles`: `may_allow`.
+// role.rs, `allows`: `grants_nothing`.
 #[tokio::test]
 async fn p13_a_role_that_grants_nothing_passes_the_look_ahead() {
     let mut case = Case::of(Options::default()).await;
