@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::events::v1::Event;
-use kube::{Api, api::ListParams};
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
 use serde_json::Value;
 use suites::{House, Log};
 use testkit::eventually;
@@ -88,6 +91,8 @@ async fn p15_deletion_needs_nothing_of_an_okta_that_is_gone() {
     house
         .until("Okta to be missed", |resource: &Value| suites::condition(resource, "OktaReady")["status"] == "False")
         .await;
+    // So is the key, which is of no use any more.
+    house.api::<Secret>().delete("okta-key", &DeleteParams::default()).await.unwrap();
     house.remove().await;
     assert_eq!(event(&house, "CleanedUp").await, "3 users locked, 0 locked and deleted");
     assert_eq!(house.teleport.locks().len(), 3);

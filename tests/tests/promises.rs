@@ -33,9 +33,13 @@ async fn p09_a_pass_without_changes_costs_two_pages_and_no_write() {
     let mut stage = Stage::with_people(501).await;
     assert_eq!(stage.pass().await.outcome, Outcome::Succeeded);
     let writes = stage.teleport.writes().len();
+    stage.teleport.record_requests();
     let report = stage.pass().await;
     assert_eq!((report.outcome, report.writes), (Outcome::Succeeded, 0));
     assert_eq!(stage.teleport.writes().len(), writes);
+    // Whoever is as they should be is not even looked up.
+    let asked = stage.teleport.requests();
+    assert!(!asked.is_empty() && !asked.iter().any(|call| call.method == "GetUser"), "{} calls", asked.len());
     assert!(report.okta_calls <= 2 + 3, "ceil(501/500) + 3, but made {}", report.okta_calls);
 }
 

@@ -86,7 +86,7 @@ impl Watched {
     }
 }
 
-// key.rs, `PrivateKey`: `Debug`; secrets.rs, `SecretBytes`; identity.rs, `Identity`: `Debug`.
+// http.rs, `post_token`: nothing of a request is logged.
 #[tokio::test(flavor = "multi_thread")]
 async fn p16_a_whole_life_at_log_level_trace_shows_no_secret() {
     let log = Log::default();

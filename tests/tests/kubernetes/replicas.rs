@@ -96,7 +96,7 @@ impl Import {
     }
 }
 
-// leader.rs, `holds`; apply.rs, `permitted`.
+// leader.rs, `keep`: `Ended::Lost`, which ends the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_was_paused_writes_nothing_when_it_wakes() {
     let import = Import::prepare("paused").await;
@@ -125,7 +125,7 @@ async fn p08_a_leader_that_was_paused_writes_nothing_when_it_wakes() {
     assert_eq!(import.ground.get("acme").await["status"]["users"]["synced"], PEOPLE);
 }
 
-// leader.rs, `holds`; apply.rs, `permitted`.
+// leader.rs, `keep`: `Ended::Lost`, which ends the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_was_paused_within_a_partial_pass_does_not_go_on_with_it() {
     let import = Import::of("partial", 6).await;
@@ -171,7 +171,7 @@ async fn p08_a_leader_that_was_paused_within_a_partial_pass_does_not_go_on_with_
     assert_eq!(gone.who, SECOND, "{gone:?}");
 }
 
-// leader.rs, `holds`; apply.rs, `permitted`.
+// leader.rs, `keep`: `Ended::Lost`, which ends the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn p08_a_leader_that_is_cut_off_has_stopped_writing_before_another_may_begin() {
     let import = Import::prepare("partition").await;

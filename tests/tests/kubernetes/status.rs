@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use suites::House;
 
-// reconcile.rs: one `write_status` a pass.
+// reconcile.rs: the `observed_generation` is compared before `begun` is written.
 #[tokio::test(flavor = "multi_thread")]
 async fn p09_a_pass_that_finds_nothing_is_one_status_write_and_nothing_else() {
     let mut house = House::with_people(5).await;
