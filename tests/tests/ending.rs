@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use suites::{House, Log};
 use testkit::eventually;
 use tokio::sync::OnceCell;
@@ -99,4 +99,20 @@ async fn p15_deletion_needs_nothing_of_an_okta_that_is_gone() {
     let lines = lines(log, &house);
     assert!(lines.iter().any(|line| line.contains("released the deleted resource")), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains("are left in Teleport")), "{lines:#?}");
+}
+
+// cleanup.rs, `what_counts`: `roles`, `filter`, `traits`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_needs_nothing_that_says_who_belongs_and_what_they_are_given() {
+    let _ = log().await;
+    let house = house().await;
+    let mut spec = house.spec();
+    spec["deletionPolicy"] = "Lock".into();
+    spec["scope"]["filter"] = "user.profile.".into();
+    spec["users"] = json!({ "roles": ["editor"], "traits": { "include": ["[a-"] } });
+    house.change(&spec).await;
+    house.until("a refusal", |resource: &Value| resource["status"]["lastRun"]["result"] == "Refused").await;
+    house.remove().await;
+    assert_eq!(event(&house, "CleanedUp").await, "3 users locked, 0 locked and deleted");
+    assert_eq!(house.teleport.locks().len(), 3);
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use api::{
-    spec::{DeletionPolicy, RemovalAction},
+    OktaUserSyncSpec,
+    spec::{DeletionPolicy, RemovalAction, Traits},
     status::Problem,
 };
 use jiff::Timestamp;
@@ -36,6 +37,17 @@ pub struct Cleanup {
     pub left: Vec<String>,
     /// What failed; at most 20.
     pub problems: Vec<Problem>,
+}
+
+/// What of a specification counts at the end of its resource. What people are given and who of them belongs plays no part any
+/// more, so a role that may not be given, or a filter that cannot be read, leaves nobody behind.
+#[must_use]
+pub fn what_counts(spec: &OktaUserSyncSpec) -> OktaUserSyncSpec {
+    let mut spec = spec.clone();
+    spec.scope.filter.clear();
+    spec.users.roles.clear();
+    spec.users.traits = Traits::default();
+    spec
 }
 
 /// Locks (and deletes) every user of ours, as `action` says; with `Orphan` nothing is read or written.

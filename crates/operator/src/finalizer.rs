@@ -6,7 +6,7 @@ use api::{
     OktaUserSync, OktaUserSyncStatus,
     spec::{DeletionPolicy, Mode},
 };
-use engine::cleanup::{Cleanup, cleanup};
+use engine::cleanup::{self, Cleanup, cleanup};
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, runtime::controller::Action};
 use tracing::{Span, info, warn};
@@ -18,6 +18,7 @@ use crate::{
     pace,
     reconcile::{self, Context},
     records::Record,
+    resolve::Subject,
     status, trace,
 };
 
@@ -66,7 +67,8 @@ async fn clean_up(
 ) -> Result<Cleanup, Unfinished> {
     let attempt = async {
         // What lies in Okta plays no part here, nor does a key.
-        let subject = subject(object, &OktaUserSyncStatus::default());
+        let spec = cleanup::what_counts(&object.spec);
+        let subject = Subject { spec: &spec, ..subject(object, &OktaUserSyncStatus::default()) };
         let mut rules = context.resolver.policy(&subject).map_err(|failure| Unfinished::said(&failure))?;
         let teleport = context.resolver.for_cleanup(&subject, &context.secrets, record.clients.as_ref());
         let teleport = teleport.await.map_err(|failure| Unfinished::said(&failure))?.counting_anew();
