@@ -107,6 +107,8 @@ const OTHER_WORDS: &[&str] = &[
     "TooSmall",
     "Claim",
     "Clients",
+    "PassClients",
+    "Resolver",
     "HttpProxy",
     "Metrics",
     "PrivateKey",

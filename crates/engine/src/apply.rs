@@ -87,6 +87,9 @@ impl<C: Cluster> Writer<'_, C> {
             let lock = self.leaver_lock(removal);
             if !removal.begun {
                 self.put_lock(&lock, &removal.okta_id, &removal.cause, &removal.cause.words()).await?;
+                if let Some(ledger) = self.ledger {
+                    ledger.stored(&removal.okta_id, &lock.name);
+                }
             }
             Ok(lock.name)
         });

@@ -4,13 +4,14 @@
 //! A partial pass may run beside a full one. Three things keep the two from harming each other:
 //!
 //! * **People.** A partial pass claims its people. From then on the full pass that runs at that moment does nothing about
-//!   them (what it planned is older), and a write on one of them that is under way is waited for.
+//!   them (what it planned is older), and a write on one of them that is under way is waited for. A lock that the full pass
+//!   has stored is not in force yet, and so in no list: the ledger tells of it, or it would be made and told of twice.
 //! * **The brake** (P5). Ruling and counting are one step, so that neither spends what the other has spent; what was
 //!   counted and not done is given back.
 //! * **Held removals.** From the moment that a set is held, a partial pass removes nobody, until a full pass lets go.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -51,6 +52,8 @@ struct State {
     claimed: HashMap<Box<str>, Claim>,
     /// People on whom the full pass is writing, with how many writes, and who waits for their end.
     busy: HashMap<Box<str>, Busy>,
+    /// Locks on leavers that the full pass has stored: who left, and the lock's name.
+    stored: Vec<(Box<str>, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +92,8 @@ pub(crate) struct Turn<'a> {
 pub(crate) struct Claimed<'a> {
     ledger: &'a Ledger,
     people: Vec<String>,
+    /// Locks on them that the full pass has stored.
+    stored: HashSet<String>,
 }
 
 impl Ledger {
@@ -96,6 +101,7 @@ impl Ledger {
     pub(crate) fn begin(&self, remembered: &[RemovalTally]) {
         let mut state = self.state();
         state.claimed.retain(|_, claim| !claim.ended);
+        state.stored.clear();
         state.remember(remembered);
     }
 
@@ -285,6 +291,11 @@ impl Ledger {
         guard::untally(&mut self.state().removals, count, now);
     }
 
+    /// The full pass has stored this lock on a leaver.
+    pub(crate) fn stored(&self, okta_id: &str, lock: &str) {
+        self.state().stored.push((okta_id.into(), lock.to_owned()));
+    }
+
     /// Leave to write on a person; `None` if a partial pass has taken them in hand.
     pub(crate) fn turn<'a>(&'a self, okta_id: &'a str) -> Option<Turn<'a>> {
         let mut state = self.state();
@@ -307,11 +318,13 @@ impl Ledger {
             };
             people.iter().filter_map(busy).collect()
         };
-        let claimed = Claimed { ledger: self, people: people.to_vec() };
+        let mut claimed = Claimed { ledger: self, people: people.to_vec(), stored: HashSet::new() };
         for end in ends {
             // The other end is dropped rather than used.
             let _ = end.await;
         }
+        let theirs = |(okta_id, _): &mut (Box<str>, String)| people.iter().any(|id| **id == **okta_id);
+        claimed.stored = self.state().stored.extract_if(.., theirs).map(|(_, lock)| lock).collect();
         claimed
     }
 
@@ -321,6 +334,11 @@ impl Ledger {
 }
 
 impl Claimed<'_> {
+    /// Whether the full pass has stored this lock.
+    pub(crate) fn has_stored(&self, lock: &str) -> bool {
+        self.stored.contains(lock)
+    }
+
     /// Gives a person back with nothing done: what the full pass planned for them stands.
     pub(crate) fn give_back(&mut self, okta_id: &str) {
         self.people.retain(|id| id != okta_id);

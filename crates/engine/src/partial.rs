@@ -24,6 +24,7 @@ use crate::{
     failure::Failure,
     ground::Ground,
     guard,
+    lock::lock_name,
     observed::Observed,
     pass::Pass,
     people::{Cause, Judgement, People, Sight},
@@ -111,7 +112,11 @@ impl Pass<'_> {
             self.ledger.found(okta_id, observed.accounts(okta_id), name.map(|entry| entry.name));
         }
         let removals = std::mem::take(&mut plan.removals);
-        let removals = self.grant(directory, &ground, &stands, removals, partial).await;
+        let mut removals = self.grant(directory, &ground, &stands, removals, partial).await;
+        for removal in &mut removals {
+            // The full pass, which has left the rest to this one, gives back what it counted.
+            removal.begun |= claimed.has_stored(&lock_name(&self.policy.owner, &removal.okta_id, &removal.name));
+        }
         let work = Work { plan: &plan, people: &judged, removals: &removals };
         self.apply(cluster, &ground, work, None, &mut partial.report).await;
         partial.owed.extend(put_off);

@@ -414,6 +414,31 @@ async fn p05_a_full_pass_and_a_partial_one_at_once_share_one_budget() {
     assert_eq!(report.memory.removals.iter().map(|tally| tally.count).sum::<i64>(), 5);
 }
 
+// partial.rs, `try_partial`: `has_stored`. A lock that is not in force yet is in no list.
+#[tokio::test]
+async fn p05_a_lock_that_a_full_pass_has_stored_is_not_made_again_and_counts_once() {
+    let mut world = World::imported(200).await;
+    (0..12).for_each(|n| world.deactivate(&id(n)));
+    world.slow = 20;
+    world.now += SignedDuration::from_mins(1);
+    let before = world.writes().len();
+    let policy = world.policy(vec![]);
+    let full = world.fast(&policy, "full").run(&world, &world);
+    let fast = async {
+        while world.teleport().locks.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.fast(&policy, "partial").partial(&world, &world, &ids(&[0])).await
+    };
+    let (report, partial) = futures::join!(full, fast);
+    assert_eq!((report.counts.removed, partial.report.counts.removed), (11, 1));
+    let writes = world.writes().split_off(before);
+    let of_first: Vec<&String> = writes.iter().filter(|write| write.ends_with(&name(0))).collect();
+    assert_eq!(of_first, [&format!("lock {}", name(0)), &format!("delete {}", name(0))]);
+    assert_eq!(world.teleport().violations, Vec::<String>::new());
+    assert_eq!(world.ledger.removals().iter().map(|tally| tally.count).sum::<i64>(), 12);
+}
+
 // apply.rs, `write`.
 #[tokio::test]
 async fn p08_a_partial_pass_writes_nothing_once_the_claim_is_lost() {

@@ -60,7 +60,7 @@ pub struct World {
     pub passes: u32,
     calls: AtomicU64,
     pub mode: OriginMode,
-    /// How often the making of a user gives way to others before it is done.
+    /// How often the making of a user, and the wait for locks, give way to others before they are done.
     pub slow: usize,
 }
 

@@ -226,6 +226,9 @@ impl Cluster for World {
     }
 
     async fn in_force(&self, lock_names: &[String]) -> Result<HashSet<String>, Failure> {
+        for _ in 0..self.slow {
+            tokio::task::yield_now().await;
+        }
         let mut teleport = self.teleport();
         if teleport.enforces {
             let stored: Vec<String> = lock_names.iter().filter(|n| teleport.locks.contains_key(*n)).cloned().collect();
