@@ -79,12 +79,16 @@ impl Scrape {
         self.families.values().find(|family| family.names.contains(name))
     }
 
-    /// The values of a sample, by the value of one of its labels.
+    /// The values of a sample, summed by the value of one of its labels.
     #[must_use]
     pub fn by(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
         let samples = self.of_sample(name).map(|family| family.samples.clone()).unwrap_or_default();
         let named = samples.into_iter().filter(|sample| sample.name == name);
-        named.map(|sample| (sample.labels.get(label).cloned().unwrap_or_default(), sample.value)).collect()
+        let mut sums = BTreeMap::new();
+        for sample in named {
+            *sums.entry(sample.labels.get(label).cloned().unwrap_or_default()).or_default() += sample.value;
+        }
+        sums
     }
 
     /// What is against the rules.
