@@ -11,7 +11,7 @@
 //! * **Held removals.** From the moment that a set is held, a partial pass removes nobody, until a full pass lets go.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -50,8 +50,9 @@ struct State {
     refused: bool,
     /// People whom a partial pass has dealt with since the full pass began, or is dealing with.
     claimed: HashMap<Box<str>, Claim>,
-    /// People on whom the full pass is writing, with how many writes, and who waits for their end.
-    busy: HashMap<Box<str>, Busy>,
+    /// People on whom the full pass is writing, with how many writes, and who waits for their end. Few at a time, and none
+    /// between passes; a tree gives their memory back.
+    busy: BTreeMap<Box<str>, Busy>,
     /// Locks on leavers that the full pass has stored: who left, and the lock's name.
     stored: Vec<(Box<str>, String)>,
 }

@@ -131,7 +131,7 @@ pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watc
         match fetch(session, cursor, watches, now).await {
             Ok(Some(events)) => {
                 let fresh: Vec<Event> = events.into_iter().filter(|event| !cursor.has_seen(&event.uuid)).collect();
-                cursor.advance(now, fresh.iter().map(|event| (event.uuid.clone(), event.at)), OVERLAP * 2);
+                cursor.advance(now, fresh.iter().map(|event| (event.uuid.as_str(), event.at)), OVERLAP * 2);
                 return Ok(watches.iter().map(|watch| news(&fresh, watch)).collect());
             }
             Ok(None) => format!("more than {MOST} events wait in the System Log"),

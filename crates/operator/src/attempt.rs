@@ -28,7 +28,7 @@ use crate::{
     keys,
     metrics::{Kind, Measured, Resource},
     pace,
-    reconcile::Context,
+    reconcile::{Context, Generation},
     records::Record,
     resolve::{Clients, Material, Subject},
     status::{self, Ending, Moment},
@@ -240,8 +240,9 @@ impl Setting<'_> {
     /// once; a pass that writes ends by itself, because every further write is refused.
     async fn run(&self, ledger: &Ledger, journal: &PassJournal<'_>) -> Option<Report> {
         let wrote = AtomicBool::new(false);
+        let generation = Generation::of(self.object);
         let may_write = || {
-            let may = self.context.may_write(self.object);
+            let may = self.context.may_write(&generation);
             if may {
                 wrote.store(true, Ordering::Relaxed);
             }

@@ -105,7 +105,8 @@ fn of_ready(previous: &OktaUserSyncStatus, next: &OktaUserSyncStatus) -> Option<
         "True" if !was_good && previous.last_run.is_some() && failed(previous) => {
             Some(News::of_state(false, "Recovered", message))
         }
-        "True" if !was_good && previous.last_run.is_none() => Some(News::of_state(false, &now.reason, message)),
+        // That comes once in the life of a resource, so there is nothing to count.
+        "True" if !was_good && previous.last_run.is_none() => Some(News::of_sync(false, &now.reason, message)),
         "False" if !same => Some(News::of_state(now.reason != crate::status::SUSPENDED, &now.reason, message)),
         _ => None,
     }
@@ -238,6 +239,7 @@ mod tests {
         assert_eq!(reasons(&empty, &begun), []);
         let good = after(&begun, Ending::Report(&report(Outcome::Succeeded)));
         assert_eq!(reasons(&begun, &good), [(false, "Synced".into())]);
+        assert!(news(&begun, &good).iter().all(|news| !news.state), "once in its life: nothing is kept to count it by");
         assert_eq!(reasons(&good, &after(&good, Ending::Report(&report(Outcome::Succeeded)))), []);
         let bad = after(&good, Ending::Refused(&down));
         assert_eq!(reasons(&good, &bad), [(true, "OktaUnreachable".into())]);

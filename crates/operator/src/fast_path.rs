@@ -33,7 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info};
 
 use crate::{
-    reconcile::{Context, Guarded, reference},
+    reconcile::{Context, Guarded},
     resolve::{Clients, Print},
 };
 
@@ -167,11 +167,12 @@ impl FastPath {
         if !lane.may_want(why) {
             return;
         }
-        let object = lane.object();
-        info!(namespace = object.namespace(), name = object.name_any(), why, "the fast path asks for a full pass");
+        let generation = lane.generation();
+        let resource = generation.reference();
+        info!(namespace = resource.namespace, name = resource.name, why, "the fast path asks for a full pass");
         context.records.want(lane.uid());
         // The other end goes with the controller, which is the end of everything.
-        let _ = self.wants.unbounded_send(reference(&object));
+        let _ = self.wants.unbounded_send(resource.clone());
     }
 
     /// Lanes that are served by that poll; if there are none, it is not needed any more and is taken off the list.

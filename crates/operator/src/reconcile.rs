@@ -56,31 +56,54 @@ pub struct Context {
     pub(crate) cleanup_within: Duration,
 }
 
+/// A resource at one generation: what a pass begins with, and writes for as long as the watch shows that and no other.
+#[derive(Clone, Debug)]
+pub(crate) struct Generation {
+    reference: ObjectRef<Guarded>,
+    uid: Option<String>,
+    number: Option<i64>,
+}
+
+impl Generation {
+    /// That of `object`.
+    pub(crate) fn of(object: &OktaUserSync) -> Self {
+        Self { reference: reference(object), uid: object.uid(), number: object.metadata.generation }
+    }
+
+    /// The resource, whatever its generation.
+    pub(crate) fn reference(&self) -> &ObjectRef<Guarded> {
+        &self.reference
+    }
+
+    /// Whether `now` is that resource with that specification, and is to stay.
+    fn is(&self, now: &OktaUserSync) -> bool {
+        now.metadata.uid == self.uid
+            && now.metadata.generation == self.number
+            && now.metadata.deletion_timestamp.is_none()
+    }
+}
+
 impl Context {
-    /// Whether a pass over `object`, begun as it was, may still write: this process leads, is not stopping, and nobody
-    /// has changed, suspended or deleted the resource since.
-    pub(crate) fn may_write(&self, object: &OktaUserSync) -> bool {
-        self.claim.holds() && !self.stop.is_cancelled() && self.now(object, |now| same(now, object))
+    /// Whether a pass over a resource, begun at that generation, may still write: this process leads, is not stopping, and
+    /// nobody has changed, suspended or deleted the resource since.
+    pub(crate) fn may_write(&self, generation: &Generation) -> bool {
+        self.claim.holds()
+            && !self.stop.is_cancelled()
+            && self
+                .watched
+                .get(&generation.reference)
+                .is_some_and(|now| now.0.as_ref().is_ok_and(|now| generation.is(now)))
+    }
+
+    /// The resource as the watch saw it last, with its newest version, if it is still at that generation.
+    pub(crate) fn at(&self, generation: &Generation) -> Option<OktaUserSync> {
+        self.watched.get(&generation.reference)?.0.as_ref().ok().filter(|now| generation.is(now)).cloned()
     }
 
     /// Whether the watch shows `object`, and shows it as `wanted`.
     pub(crate) fn now(&self, object: &OktaUserSync, wanted: impl Fn(&OktaUserSync) -> bool) -> bool {
         self.watched.get(&reference(object)).is_some_and(|now| now.0.as_ref().is_ok_and(wanted))
     }
-}
-
-impl Context {
-    /// The resource as the watch saw it last, with its newest version.
-    pub(crate) fn newest(&self, object: &OktaUserSync) -> Option<OktaUserSync> {
-        self.watched.get(&reference(object))?.0.as_ref().ok().cloned()
-    }
-}
-
-/// Whether both are the same specification of the same resource.
-fn same(now: &OktaUserSync, then: &OktaUserSync) -> bool {
-    now.metadata.uid == then.metadata.uid
-        && now.metadata.generation == then.metadata.generation
-        && now.metadata.deletion_timestamp.is_none()
 }
 
 /// What the store of watched resources, and the controller, know it by.

@@ -61,7 +61,8 @@ pub struct Records {
 
 #[derive(Debug, Default)]
 struct State {
-    records: HashMap<String, Record>,
+    /// Each in a place of its own: a table has room for twice as many as it holds, and a record is large.
+    records: HashMap<String, Box<Record>>,
     touched: HashSet<String>,
     wanted: HashSet<String>,
     undecodable: HashSet<String>,
@@ -72,12 +73,12 @@ struct State {
 impl Records {
     /// Takes the record out, to be worked with; only one reconcile of a resource runs at a time.
     #[must_use]
-    pub fn take(&self, uid: &str) -> Record {
+    pub fn take(&self, uid: &str) -> Box<Record> {
         self.state().records.remove(uid).unwrap_or_default()
     }
 
     /// Puts it back.
-    pub fn put(&self, uid: &str, record: Record) {
+    pub fn put(&self, uid: &str, record: Box<Record>) {
         self.state().records.insert(uid.to_owned(), record);
     }
 
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn a_record_lives_as_long_as_its_resource() {
         let records = Records::default();
-        records.put("1", Record { failures: 3, ..Record::default() });
+        records.put("1", Box::new(Record { failures: 3, ..Record::default() }));
         let record = records.take("1");
         assert_eq!((record.failures, records.take("2").failures), (3, 0));
         records.put("1", record);
@@ -232,7 +233,7 @@ mod tests {
         let records = Records::default();
         let named = |name: &str| Resource { namespace: "home".into(), name: name.into() };
         for name in ["a", "b"] {
-            records.put(name, Record { failures: 1, shown_as: Some(named(name)), ..Record::default() });
+            records.put(name, Box::new(Record { failures: 1, shown_as: Some(named(name)), ..Record::default() }));
         }
         assert_eq!(records.keep(&["b".to_owned()].into()), [named("a")]);
         assert_eq!((records.take("a").failures, records.take("b").failures), (0, 1));

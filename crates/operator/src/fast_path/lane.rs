@@ -3,14 +3,14 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use api::{
-    OktaUserSync, OktaUserSyncStatus,
+    OktaUserSyncStatus,
     spec::FastPath as Wanted,
     status::{FastPathState, FastPathStatus},
 };
@@ -22,7 +22,7 @@ use engine::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::shown::Shown;
-use crate::resolve::Print;
+use crate::{reconcile::Generation, resolve::Print};
 
 mod setup;
 mod work;
@@ -155,8 +155,8 @@ impl Lane {
         &self.uid
     }
 
-    pub(super) fn object(&self) -> Arc<OktaUserSync> {
-        self.setup().object.clone()
+    pub(super) fn generation(&self) -> Generation {
+        self.setup().generation.clone()
     }
 
     pub(super) fn print(&self) -> Print {
@@ -168,7 +168,7 @@ impl Lane {
     }
 
     pub(super) fn demands(&self, wanted: Wanted) -> bool {
-        self.setup().object.spec.okta.fast_path == wanted
+        self.setup().wanted == wanted
     }
 
     /// From where on the log matters to it.

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     attempt::{resource, subject},
     journal::{KeyAction, KeyEntry, KeyStep, Verdict},
-    reconcile::Context,
+    reconcile::{Context, Generation},
 };
 
 /// Steps of one look at most. Three would do; the bound keeps a mistake from becoming a loop.
@@ -68,7 +68,7 @@ impl<'a> Look<'a> {
                 self.upkeep.wake = self.wake(&state, wake);
                 break;
             }
-            if !self.context.may_write(self.object) {
+            if !self.context.may_write(&Generation::of(self.object)) {
                 break;
             }
             let before = state.clone();

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use api::{OktaUserSync, OktaUserSyncStatus, status::Memory};
+use api::{OktaUserSyncStatus, spec::FastPath as Wanted, status::Memory};
 use engine::{feed::Watch, ledger::Ledger};
 
 use super::super::Opening;
-use crate::resolve::{Clients, Print};
+use crate::{
+    reconcile::Generation,
+    resolve::{Clients, Print},
+};
 
 /// What partial passes run on: that of the full pass that began last.
 #[derive(Clone)]
 pub(crate) struct Setup {
-    /// Without its status, of which `memory` and `pinned_org` are all that counts here.
-    pub(super) object: Arc<OktaUserSync>,
+    /// The resource. What it says is looked up in the watch when there is work: lanes are many, and idle.
+    pub(super) generation: Generation,
+    /// Whether it takes part if it can, or has to.
+    pub(super) wanted: Wanted,
     pub(super) clients: Clients,
     pub(super) ledger: Arc<Ledger>,
     pub(super) watch: Watch,
@@ -24,11 +29,8 @@ pub(crate) struct Setup {
 impl Setup {
     pub(in crate::fast_path) fn new(opening: &Opening<'_>, watch: Watch, print: Print) -> Self {
         let mut setup = Self {
-            object: Arc::new(OktaUserSync {
-                metadata: opening.object.metadata.clone(),
-                spec: opening.object.spec.clone(),
-                status: None,
-            }),
+            generation: Generation::of(opening.object),
+            wanted: opening.object.spec.okta.fast_path,
             clients: opening.clients.clone(),
             ledger: opening.ledger.clone(),
             watch,

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use api::OktaUserSyncStatus;
+use api::{OktaUserSync, OktaUserSyncStatus};
 use engine::{
     feed::Hint,
     partial::Partial,
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tracing::{Span, debug, field, warn};
 
-use super::{Lane, Setup};
+use super::Lane;
 use crate::{
     attempt::{resource, subject},
     events,
@@ -59,8 +59,13 @@ impl Lane {
             self.state().owed.add(hints);
             return true;
         }
+        let Some(object) = context.at(&setup.generation) else {
+            // Whoever has changed it has made a full pass due.
+            self.state().owed.add(hints);
+            return true;
+        };
         // Compiled when there is something to do: compiled patterns are large, and lanes are many.
-        let policy = match context.resolver.policy(&subject(&setup.object, &OktaUserSyncStatus::default())) {
+        let policy = match context.resolver.policy(&subject(&object, &OktaUserSyncStatus::default())) {
             Ok(policy) => policy,
             Err(failure) => {
                 self.state().owed.add(hints);
@@ -80,9 +85,9 @@ impl Lane {
                 context.metrics.event_to_lock(reason, by_okta.duration_since(*at));
             }
         };
-        let resource = resource(&setup.object);
+        let resource = resource(&object);
         let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
-        let may_write = || !self.is_shut() && context.may_write(&setup.object);
+        let may_write = || !self.is_shut() && context.may_write(&setup.generation);
         let pass = Pass {
             policy: &policy,
             memory: setup.memory.clone(),
@@ -102,13 +107,13 @@ impl Lane {
             note(&Span::current(), &partial);
             partial
         };
-        let partial = trace::within(&id, || span(&setup, &id, people.len()), Box::pin(work)).await;
+        let partial = trace::within(&id, || span(&object, &id, people.len()), Box::pin(work)).await;
         context.metrics.teleport_calls(&clients.teleport.calls());
-        tell(&setup, &partial, people.len(), &id, started);
+        tell(&object, &partial, people.len(), &id, started);
         let (outcome, took) = (partial.report.outcome, Timestamp::now().duration_since(started));
         let (okta_calls, cause) = (partial.report.okta_calls, partial.report.failure.as_ref());
         context.metrics.pass(&resource, Measured { kind: Kind::Fast, outcome, took, okta_calls, cause });
-        context.announcer.tell(&setup.object, events::of_writes(&journal.done())).await;
+        context.announcer.tell(&object, events::of_writes(&journal.done())).await;
         let given_up = self.keep(hints, &partial.owed);
         if partial.report.writes > 0 {
             self.state().shown.changed();
@@ -142,13 +147,13 @@ impl Lane {
 
     /// Writes to status what is worth a write.
     pub(in crate::fast_path) async fn show(&self, context: &Arc<Context>) {
-        let (now, object) = (Instant::now(), self.object());
-        if self.is_shut() || !context.may_write(&object) || !self.state().shown.due(now) {
+        let (now, generation) = (Instant::now(), self.generation());
+        if self.is_shut() || !context.may_write(&generation) || !self.state().shown.due(now) {
             return;
         }
         let status = self.state().shown.now().clone();
         let removals = self.setup().ledger.removals();
-        let Some(object) = context.newest(&object) else { return };
+        let Some(object) = context.at(&generation) else { return };
         match context.store.write_fast_path(&object, &status, &removals).await {
             Ok(_) => self.state().shown.wrote(status, now),
             Err(error) if error.is_not_found() => debug!("the resource is gone"),
@@ -158,8 +163,7 @@ impl Lane {
 }
 
 /// The span of a partial pass. Its parent is none: a trace is a pass.
-fn span(setup: &Setup, id: &str, people: usize) -> Span {
-    let object = &setup.object;
+fn span(object: &OktaUserSync, id: &str, people: usize) -> Span {
     tracing::info_span!(
         target: "pass",
         parent: None,
@@ -190,8 +194,8 @@ fn note(span: &Span, partial: &Partial) {
 }
 
 /// The one line of a partial pass.
-fn tell(setup: &Setup, partial: &Partial, people: usize, id: &str, started: Timestamp) {
-    let (report, object) = (&partial.report, &setup.object);
+fn tell(object: &OktaUserSync, partial: &Partial, people: usize, id: &str, started: Timestamp) {
+    let report = &partial.report;
     let failure = report.failure.as_ref().map(status::sentence).unwrap_or_default();
     macro_rules! line {
         ($level:ident) => {
