@@ -54,6 +54,9 @@ struct Cli {
     /// The product's binary, if it is not to be built anew.
     #[arg(long)]
     program: Option<PathBuf>,
+    /// A binary that has the simulators, where the product's has none: the one in the image.
+    #[arg(long, requires = "program")]
+    simulators: Option<PathBuf>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -88,7 +91,7 @@ fn main() -> ExitCode {
 
 /// Whether every figure holds.
 fn bench(cli: &Cli) -> Result<bool, BenchError> {
-    let stage = Stage::set(cli.program.as_deref())?;
+    let stage = Stage::set(cli.program.as_deref(), cli.simulators.as_deref())?;
     let mut scenes = Scenes::of(&stage);
     let wanted = if cli.scenarios.is_empty() { Scenario::ALL.to_vec() } else { cli.scenarios.clone() };
     let mut figures = Vec::new();

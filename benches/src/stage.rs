@@ -14,6 +14,7 @@ use crate::{error::BenchError, measure::cpu_of};
 /// Where the product's binary is.
 pub struct Stage {
     program: PathBuf,
+    simulators: PathBuf,
 }
 
 /// A simulated Okta organisation, as it says itself where it is.
@@ -89,15 +90,18 @@ impl<P> Drop for Running<P> {
 }
 
 impl Stage {
-    /// With the product's binary at `program`; without one, it is built as releases are built.
-    pub fn set(program: Option<&Path>) -> Result<Self, BenchError> {
-        match program {
-            Some(program) => Ok(Self { program: program.to_path_buf() }),
-            None => Self::build(),
-        }
+    /// With the product's binary at `program`; without one, it is built as releases are built. The simulators are in
+    /// the same one, unless `simulators` says where.
+    pub fn set(program: Option<&Path>, simulators: Option<&Path>) -> Result<Self, BenchError> {
+        let program = match program {
+            Some(program) => program.to_path_buf(),
+            None => Self::build()?,
+        };
+        let simulators = simulators.map_or_else(|| program.clone(), Path::to_path_buf);
+        Ok(Self { program, simulators })
     }
 
-    fn build() -> Result<Self, BenchError> {
+    fn build() -> Result<PathBuf, BenchError> {
         eprintln!("== building okta-user-sync");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
@@ -109,7 +113,7 @@ impl Stage {
         }
         // This program stands in the same folder.
         let here = env::current_exe().map_err(BenchError::system("finding this program"))?;
-        Ok(Self { program: here.with_file_name("okta-user-sync") })
+        Ok(here.with_file_name("okta-user-sync"))
     }
 
     /// The product's binary.
@@ -129,7 +133,7 @@ impl Stage {
 
     fn simulator<P: for<'de> Deserialize<'de>>(&self, arguments: &[&str]) -> Result<Running<P>, BenchError> {
         let what = arguments.join(" ");
-        let mut child = Command::new(&self.program)
+        let mut child = Command::new(&self.simulators)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
