@@ -67,6 +67,11 @@ impl Stage {
 
     /// One pass.
     pub async fn pass(&mut self) -> Report {
+        self.pass_while(async |_| ()).await
+    }
+
+    /// The same, while something `happens` to Teleport.
+    pub async fn pass_while(&mut self, happens: impl AsyncFnOnce(&TeleportSim)) -> Report {
         self.passes += 1;
         let ceiling = Ceiling::new(&["okta-requester".to_owned()]).unwrap();
         let policy = Policy::new("suites/stage", &self.spec, &ceiling, vec![]).unwrap();
@@ -83,7 +88,7 @@ impl Stage {
             progress: &|_| {},
             journal: &(),
         };
-        let report = pass.run(&self.directory, &self.cluster).await;
+        let (report, ()) = tokio::join!(pass.run(&self.directory, &self.cluster), happens(&self.teleport));
         self.memory.clone_from(&report.memory);
         report
     }

@@ -3,7 +3,11 @@
 
 use engine::report::Outcome;
 use jiff::SignedDuration;
+use serde_json::json;
 use suites::Stage;
+use teleport_proto::types;
+use teleport_sim::TeleportSim;
+use testkit::eventually;
 
 // apply.rs, `remove`: `in_force`.
 #[tokio::test]
@@ -25,6 +29,33 @@ async fn p04_no_certificate_of_a_leaver_works_from_the_lock_on() {
     let writes: Vec<String> = stage.teleport.writes().iter().map(|write| write.method.clone()).collect();
     let last = writes.iter().rev().take(2).rev().collect::<Vec<_>>();
     assert!(last[0].ends_with("UpsertLock") && last[1].ends_with("DeleteUser"), "{last:?}");
+}
+
+// apply.rs, `remove`: `may_lock`.
+#[tokio::test]
+async fn p06_a_name_that_changes_hands_within_a_pass_is_not_locked_for_its_former_owner() {
+    let mut stage = Stage::with_people(3).await;
+    assert_eq!(stage.pass().await.outcome, Outcome::Succeeded);
+    let (app, org) = (stage.app(), stage.okta.org().clone());
+    let leaver = org.assigned(&app).unwrap()[0].clone();
+    let name = org.app_user(&app, &leaver).unwrap()["credentials"]["userName"].as_str().unwrap().to_owned();
+    org.deactivate(&leaver).unwrap();
+    // Teleport's users are listed before Okta is asked about the leaver; that answer takes its time.
+    org.fault_json(&json!({ "path": format!("*{leaver}"), "count": 1, "kind": { "slow": { "millis": 2000 } } }))
+        .unwrap();
+    let changes_hands = async |teleport: &TeleportSim| {
+        let asked = async || if org.faults()[0].struck > 0 { Ok(()) } else { Err("not asked yet") };
+        eventually(suites::ground::SOON, "Okta to be asked about the leaver", asked).await.unwrap();
+        let metadata = types::Metadata { name: name.clone(), ..types::Metadata::default() };
+        teleport.remove_user(&name);
+        teleport.put_user(&types::UserV2 { metadata: Some(metadata), ..types::UserV2::default() }).unwrap();
+    };
+    let report = stage.pass_while(changes_hands).await;
+    assert_eq!((report.counts.removed, report.counts.failed), (0, 1), "{:?}", report.problems);
+    assert_eq!((report.problems[0].class.as_str(), report.problems[0].user.as_str()), ("Conflict", name.as_str()));
+    assert!(stage.teleport.locks().is_empty() && stage.teleport.user(&name).is_some());
+    let session = stage.teleport.session(&name, None);
+    assert!(session.user_exists && session.usable, "nobody keeps its new owner out");
 }
 
 // people.rs, `note`: `unchanged`.

@@ -80,12 +80,13 @@ pub enum Removed {
 }
 
 impl<C: Cluster> Writer<'_, C> {
-    /// Locks each account and, once its lock is enforced, deletes it.
+    /// Locks each account and, once its lock is enforced, deletes it. Whose it is, is looked at before each of the two.
     pub async fn remove(&self, removals: &[Removal]) -> Vec<Ended<Removed>> {
         let locked = self.each(removals, |removal| async move {
             let _turn = self.turn(&removal.okta_id)?;
             let lock = self.leaver_lock(removal);
             if !removal.begun {
+                self.may_lock(&removal.name, |user| self.is_account_of(user, &removal.okta_id)).await?;
                 self.put_lock(&lock, &removal.okta_id, &removal.cause, &removal.cause.words()).await?;
                 if let Some(ledger) = self.ledger {
                     ledger.stored(&removal.okta_id, &lock.name);
@@ -122,6 +123,8 @@ impl<C: Cluster> Writer<'_, C> {
                 let _turn = self.turn(&suspension.okta_id)?;
                 let lock =
                     self.lock(&suspension.okta_id, &suspension.name, LockReason::Suspended, None, "suspended in Okta");
+                // One who is suspended keeps the account, so theirs is also one that is about to be taken over.
+                self.may_lock(&suspension.name, |user| self.is_theirs(user, &suspension.okta_id, true)).await?;
                 self.put_lock(&lock, &suspension.okta_id, &Cause::Suspended, "suspended in Okta").await?;
                 let enforced = self.cluster.in_force(std::slice::from_ref(&lock.name)).await?;
                 if enforced.is_empty() {
@@ -180,8 +183,8 @@ impl<C: Cluster> Writer<'_, C> {
         let Some(desired) = people.changed(&creation.okta_id) else { return Ok(Carried::default()) };
         let mut kept = Carried::default();
         if let Some(old) = creation.renamed_from.as_deref().filter(|_| self.policy.carry_over) {
-            kept =
-                self.cluster.user(old).await?.map(|user| carried(&user, self.policy, self.roles)).unwrap_or_default();
+            let user = self.cluster.user(old).await?.filter(|user| self.is_account_of(user, &creation.okta_id));
+            kept = user.map(|user| carried(&user, self.policy, self.roles)).unwrap_or_default();
         }
         let why = "belongs, and has no user yet";
         let write = self.told(Action::CreateUser, &creation.okta_id, &creation.name, why);
@@ -206,7 +209,9 @@ impl<C: Cluster> Writer<'_, C> {
     async fn update_one(&self, desired: &DesiredUser, kind: UpdateKind) -> Result<bool, Failure> {
         for last_try in [false, true] {
             let Some(user) = self.cluster.user(&desired.name).await? else { return Ok(false) };
-            self.ours_to_change(&user, &desired.okta_id, kind != UpdateKind::Adopted)?;
+            if !self.is_theirs(&user, &desired.okta_id, kind != UpdateKind::Adopted) {
+                return Err(self.changed_hands(&user.name));
+            }
             let Some(edit) = desired.edit(&user) else { return Ok(false) };
             let write = Write {
                 changes: field_changes(&user, &edit),
@@ -225,9 +230,11 @@ impl<C: Cluster> Writer<'_, C> {
     }
 
     async fn delete(&self, removal: &Removal) -> Result<(), Failure> {
-        // The list that the plan was made from is a cache; the account is looked at once more before it goes (P6).
+        // From the look before the lock until that was enforced, the name may have changed hands (P6).
         let Some(user) = self.cluster.user(&removal.name).await? else { return Ok(()) };
-        self.ours_to_change(&user, &removal.okta_id, true)?;
+        if !self.is_account_of(&user, &removal.okta_id) {
+            return Err(self.changed_hands_locked(removal));
+        }
         let why = removal.cause.words();
         let write = Write {
             confirmed_by_id: removal.cause != Cause::ResourceDeleted,
@@ -242,14 +249,36 @@ impl<C: Cluster> Writer<'_, C> {
         }
     }
 
-    /// The user, read just now, is still ours, or one that may be taken over (P6). A user that `was_ours` and that a login
-    /// rewrote meanwhile has lost its labels, but still names our connector.
-    fn ours_to_change(&self, user: &User, okta_id: &str, was_ours: bool) -> Result<(), Failure> {
+    /// Looks at a user who is about to be locked: a lock shuts out whoever bears the name, and the list that the plan was
+    /// made from may be minutes old, in which the name can have changed hands (P6). One who is gone is locked all the same:
+    /// certificates of before live on (P4), and nobody else bears the name.
+    ///
+    /// A moment is left that nobody can close. A lock names a user and knows no condition, and Teleport answers this look
+    /// from a cache that is behind by about a second. Whose user changes hands within that is locked; the look before the
+    /// deletion sees it, spares the user, and says which name the lock stands on.
+    async fn may_lock(&self, name: &str, theirs: impl Fn(&User) -> bool) -> Result<(), Failure> {
+        match self.cluster.user(name).await? {
+            Some(user) if !theirs(&user) => Err(self.changed_hands(name)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the user, read just now, is the account of ours that the person had (P6). A login may have rewritten it
+    /// meanwhile: then it has lost its labels, but still names our connector.
+    fn is_account_of(&self, user: &User, okta_id: &str) -> bool {
+        match ownership::of(&user.view(), self.policy, self.facts) {
+            Ownership::Ours { okta_id: owner } => owner == okta_id,
+            Ownership::Connector { same, .. } => same,
+            _ => false,
+        }
+    }
+
+    /// Whether the user, read just now, is the person's, who `had` it by the list, or may be taken over for them (P6).
+    fn is_theirs(&self, user: &User, okta_id: &str, had: bool) -> bool {
         let ownership = ownership::of(&user.view(), self.policy, self.facts);
-        let ours = matches!(&ownership, Ownership::Ours { okta_id: owner } if owner == okta_id)
-            || (was_ours && matches!(&ownership, Ownership::Connector { same: true, .. }))
-            || ownership.adoptable(&user.name, self.policy, self.facts.origin_mode);
-        if ours { Ok(()) } else { Err(self.changed_hands(&user.name)) }
+        matches!(&ownership, Ownership::Ours { okta_id: owner } if owner == okta_id)
+            || (had && self.is_account_of(user, okta_id))
+            || ownership.adoptable(&user.name, self.policy, self.facts.origin_mode)
     }
 
     fn leaver_lock(&self, removal: &Removal) -> Lock {
@@ -396,9 +425,24 @@ impl<C: Cluster> Writer<'_, C> {
         Failure::new(
             Side::Teleport,
             Class::Conflict,
-            "UserChangedHands",
+            USER_CHANGED_HANDS,
             format!("the user {name} is no longer {}'s, so it was left alone", self.policy.owner),
             "nothing; the next pass looks at it afresh",
+        )
+    }
+
+    /// The same where the lock on the leaver stands already.
+    fn changed_hands_locked(&self, removal: &Removal) -> Failure {
+        let lock = lock_name(&self.policy.owner, &removal.okta_id, &removal.name);
+        Failure::new(
+            Side::Teleport,
+            Class::Conflict,
+            USER_CHANGED_HANDS,
+            format!(
+                "the user {} is no longer {}'s, so it was not deleted; the lock {lock}, made for its former owner, keeps it out",
+                removal.name, self.policy.owner
+            ),
+            format!("take the lock away (tctl rm locks/{lock}) if the user is to get in before it runs out"),
         )
     }
 
@@ -447,6 +491,9 @@ fn not_enforced(name: &str) -> Failure {
         "nothing; the next pass finishes the job",
     )
 }
+
+/// Reason of the failure that a user has become somebody else's since it was listed.
+const USER_CHANGED_HANDS: &str = "UserChangedHands";
 
 /// Reason of the failure that is none: a partial pass has dealt with the person, by what Okta said later.
 pub(crate) const DEALT_WITH: &str = "DealtWith";

@@ -1,8 +1,9 @@
 //! Random histories of an organisation against a small model of what must be true.
 //!
 //! Whatever happens, in whatever order, with crashes after any write and lists that lose, repeat or lag: no write touches
-//! what is not ours, no account goes before its lock is enforced (the world notes both), the first undisturbed pass after
-//! the last change brings everything to where the model says, and the next one writes nothing.
+//! what is not ours (nor does a lock shut out who bears a name that has changed hands), no account goes before its lock is
+//! enforced (the world notes both), the first undisturbed pass after the last change brings everything to where the model
+//! says, and the next one writes nothing.
 
 // Helpers of tests say what they expect; clippy.toml allows that only inside #[test] functions themselves.
 #![allow(clippy::unwrap_used)]
@@ -47,6 +48,8 @@ enum Event {
     Crash(usize),
     /// An administrator gives a role by hand, or a login rewrites the user.
     ByHand(usize),
+    /// Somebody deletes a user of ours and makes one of their own under that name; the next lists show the former still.
+    ChangeHands(usize),
     Pass,
     /// The fast path asks about everybody to whom something happened since it asked last.
     Fast,
@@ -70,7 +73,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         (1..4_usize).prop_map(Event::Repeat),
         Just(Event::Lag),
         (0..6_usize).prop_map(Event::Crash),
-        who.prop_map(Event::ByHand),
+        who.clone().prop_map(Event::ByHand),
+        who.prop_map(Event::ChangeHands),
         Just(Event::Pass),
         Just(Event::Pass),
         Just(Event::Fast),
@@ -89,6 +93,7 @@ fn lives(names: bool) -> impl Strategy<Value = Vec<Event>> {
             | Event::Lag
             | Event::Crash(_)
             | Event::ByHand(_)
+            | Event::ChangeHands(_)
             | Event::Filter => false,
             Event::TakeOver(..) => names,
             _ => true,
@@ -103,6 +108,8 @@ struct History {
     /// Every user name, and everybody who ever had it in Okta.
     holders: BTreeMap<String, BTreeSet<String>>,
     names: usize,
+    /// User names that somebody else has in Teleport by now, for good.
+    taken: BTreeSet<String>,
     /// Whom the fast path will ask about.
     hinted: BTreeSet<String>,
 }
@@ -114,7 +121,8 @@ impl History {
         world.spec.removal.brake.on_spec_change = OnSpecChange::Allow;
         world.foreign_user(local_user("admin"));
         world.foreign_user(local_user("zz-bot"));
-        let mut history = Self { world, holders: BTreeMap::new(), names: 0, hinted: BTreeSet::new() };
+        let mut history =
+            Self { world, holders: BTreeMap::new(), names: 0, taken: BTreeSet::new(), hinted: BTreeSet::new() };
         for n in 0..6 {
             history.note(n);
         }
@@ -176,16 +184,27 @@ impl History {
             }
             Event::Cut(page) => self.world.okta().cut_after_page = Some(*page),
             Event::Repeat(page) => self.world.okta().repeat_page = Some(*page),
-            Event::Lag => {
-                let mut teleport = self.world.teleport();
-                teleport.stale = Some(teleport.users.values().cloned().collect());
-            }
+            Event::Lag => self.lists_lag(),
             Event::Crash(writes) => self.world.teleport().dies_after = Some(*writes),
             Event::ByHand(n) => by_hand(&self.world, *n),
+            Event::ChangeHands(n) => self.change_hands(*n),
             Event::Pass => self.pass().await,
             Event::Fast => self.fast().await,
             _ => {}
         }
+    }
+
+    fn lists_lag(&self) {
+        let mut teleport = self.world.teleport();
+        teleport.stale = Some(teleport.users.values().cloned().collect());
+    }
+
+    /// From here on every write to that user, a lock as well, breaks a rule of the world.
+    fn change_hands(&mut self, n: usize) {
+        let Some(name) = accounts(&self.world).into_keys().nth(n) else { return };
+        self.lists_lag();
+        self.world.foreign_user(local_user(&name));
+        self.taken.insert(name);
     }
 
     /// A partial pass; whom it owes something, it is told of again.
@@ -230,6 +249,7 @@ impl History {
             let shared = self.holders[&name].len() > 1;
             let account = accounts.get(&name);
             match (&person.status, in_scope) {
+                (PersonStatus::Active, true) if self.taken.contains(&name) => {}
                 // The name was another's: its certificates may live, so that one waits behind a lock (P11).
                 (PersonStatus::Active, true) if shared && account.is_none() => {
                     let kept = accounts.values().any(|owner| owner == okta_id);
@@ -250,12 +270,15 @@ impl History {
                 _ => prop_assert!(!accounts.values().any(|owner| owner == okta_id), "{} left", name),
             }
         }
+        for name in &self.taken {
+            prop_assert_eq!(&self.world.teleport().users[name], &local_user(name), "{} is somebody else's", name);
+        }
         for (name, okta_id) in &accounts {
             prop_assert!(people.contains_key(okta_id), "{} belongs to nobody", name);
         }
         // Whoever had an account and has none any more is locked out as long as a certificate could live.
         for deleted in self.world.writes().iter().filter_map(|write| write.strip_prefix("delete ")) {
-            let back = accounts.contains_key(deleted);
+            let back = accounts.contains_key(deleted) || self.taken.contains(deleted);
             prop_assert!(back || self.world.locked(deleted), "{} was deleted and is not locked", deleted);
         }
         Ok(())

@@ -19,7 +19,7 @@ fn labelled(name: &str, key: &str, value: &str) -> User {
     User { labels: [(key.to_owned(), value.to_owned())].into(), ..local_user(name) }
 }
 
-// ownership.rs, `of`; apply.rs, `ours_to_change`.
+// ownership.rs, `of`; apply.rs, `is_theirs`.
 #[tokio::test]
 async fn p06_what_is_not_ours_is_never_touched() {
     let mut world = World::with_people(6);
@@ -288,7 +288,7 @@ async fn after_a_restart_a_user_that_a_login_rewrote_is_taken_over_as_adopt_says
     }
 }
 
-// apply.rs, `ours_to_change`.
+// apply.rs, `is_theirs` and `is_account_of`.
 #[tokio::test]
 async fn p06_a_user_that_changed_hands_since_the_list_was_made_is_left_alone() {
     let mut world = World::imported(4).await;
@@ -305,4 +305,112 @@ async fn p06_a_user_that_changed_hands_since_the_list_was_made_is_left_alone() {
     for n in 0..2 {
         assert_eq!(world.teleport().users[&name(n)], local_user(&name(n)));
     }
+}
+
+/// A world of six after an import, whose lists lag behind from here on, and in which the first two users have changed hands.
+async fn with_names_in_other_hands(change: impl FnOnce(&mut World)) -> World {
+    let mut world = World::imported(6).await;
+    change(&mut world);
+    let listed: Vec<_> = world.teleport().users.values().cloned().collect();
+    world.teleport().stale = Some(listed);
+    for n in 0..2 {
+        // A lock on such a one breaks a rule of this world.
+        world.foreign_user(local_user(&name(n)));
+    }
+    world
+}
+
+// apply.rs, `remove`: `may_lock`; `is_account_of`. Nor is one locked whom `adopt` would let a member take over.
+#[tokio::test]
+async fn p06_who_bears_a_leavers_name_by_now_is_neither_locked_nor_deleted() {
+    for (adopt, action) in [
+        (Adopt::SSO, RemovalAction::Delete),
+        (Adopt::All, RemovalAction::Delete),
+        (Adopt::SSO, RemovalAction::LockOnly),
+    ] {
+        let mut world = with_names_in_other_hands(|world| {
+            world.spec.users.adopt = adopt;
+            world.spec.removal.action = action;
+        })
+        .await;
+        // Two whose users are somebody else's, one whose user is gone and nobody's, one whose user is as it was.
+        (0..4).for_each(|n| world.deactivate(&id(n)));
+        world.teleport().users.remove(&name(2));
+        let report = world.pass().await;
+        let writes: Vec<String> = world.writes();
+        let touched = |n: usize| writes.iter().any(|write| write.ends_with(&name(n)));
+        assert!(!touched(0) && !touched(1), "{adopt:?} {action:?}: {writes:?}");
+        assert!(world.locked(&name(2)) && world.locked(&name(3)), "{adopt:?} {action:?}: P4: {writes:?}");
+        assert_eq!((report.counts.removed, report.counts.failed), (2, 2));
+        for (told, n) in report.problems.iter().zip(0..2) {
+            assert_eq!((told.user.as_str(), told.class.as_str()), (name(n).as_str(), "Conflict"));
+            assert!(told.message.contains("left alone"), "{told:?}");
+        }
+        let counted: i64 = world.memory.removals.iter().map(|tally| tally.count).sum();
+        assert_eq!(counted, 2, "P5: what did not come to a lock is given back");
+        // Once the list shows it, there is nothing left to do.
+        world.teleport().stale = None;
+        world.teleport().writes.clear();
+        let report = world.pass().await;
+        assert_eq!((report.counts.failed, world.writes()), (0, vec![]), "{:?}", report.problems);
+    }
+}
+
+// apply.rs, `suspend`: `may_lock`.
+#[tokio::test]
+async fn p06_who_bears_a_suspended_persons_name_by_now_is_not_locked() {
+    let mut world = with_names_in_other_hands(|_| {}).await;
+    (0..4).for_each(|n| world.set_status(&id(n), PersonStatus::Suspended));
+    world.teleport().users.remove(&name(2));
+    let report = world.pass().await;
+    let mut writes = world.writes();
+    writes.sort();
+    assert_eq!(writes, ["lock user02", "lock user03"], "{:?}", report.problems);
+    assert_eq!((report.counts.locked, report.counts.failed), (2, 2));
+    let told: Vec<_> = report.problems.iter().map(|problem| (problem.user.clone(), problem.class.clone())).collect();
+    assert_eq!(told, [(name(0), "Conflict".to_owned()), (name(1), "Conflict".to_owned())]);
+}
+
+// apply.rs, `suspend`: `is_theirs`: one who is taken over in this very pass is the suspended person's.
+#[tokio::test]
+async fn a_suspended_person_whose_user_is_taken_over_is_locked_at_once() {
+    let mut world = World::with_people(2);
+    world.spec.users.adopt = Adopt::All;
+    world.teleport().users.insert(name(0), local_user(&name(0)));
+    world.set_status(&id(0), PersonStatus::Suspended);
+    let report = world.pass().await;
+    assert!(world.locked(&name(0)) && is_ours(&world.teleport().users[&name(0)]), "{:?}", report.problems);
+}
+
+// apply.rs, `remove`: `may_lock`, where a partial pass has looked at the user already; `delete`: `changed_hands_locked`.
+#[tokio::test]
+async fn p06_a_name_may_change_hands_at_any_moment_of_a_partial_pass() {
+    // After the look that it plans by.
+    let mut world = World::imported(6).await;
+    world.deactivate(&id(0));
+    world.teleport().change_hands.insert(name(0), 1);
+    let partial = world.partial(&[id(0)]).await;
+    assert_eq!((world.writes(), partial.owed, partial.report.outcome), (vec![], vec![id(0)], Outcome::Partial));
+    assert_eq!(world.memory.removals, []);
+    let again = world.partial(&[id(0)]).await;
+    assert_eq!((world.writes(), again.owed, again.report.problem_count), (vec![], vec![], 0));
+    // After the look before the lock, which nobody can help; the report says what stands.
+    world.deactivate(&id(1));
+    world.teleport().change_hands.insert(name(1), 2);
+    let partial = world.partial(&[id(1)]).await;
+    assert_eq!(world.writes(), ["lock user01"]);
+    assert_eq!(world.teleport().users[&name(1)], local_user(&name(1)));
+    let lock = world.teleport().locks.keys().next().unwrap().clone();
+    let told = &partial.report.problems[0];
+    assert!(told.message.contains(&lock) && told.remedy.contains(&format!("tctl rm locks/{lock}")), "{told:?}");
+}
+
+// apply.rs, `create_one`: `is_account_of`.
+#[tokio::test]
+async fn p06_what_a_new_user_takes_over_from_the_old_name_is_nobody_elses() {
+    let mut world = with_names_in_other_hands(|world| world.ceiling.push("editor".into())).await;
+    world.rename(&id(0), "moved");
+    world.pass().await;
+    assert_eq!(world.teleport().users["moved"].roles, ["okta-requester"]);
+    assert_eq!(world.writes(), ["create moved"]);
 }

@@ -14,7 +14,7 @@ use engine::{
 };
 use futures::StreamExt as _;
 
-use super::{APP, OWNER, World, down};
+use super::{APP, OWNER, World, down, local_user};
 
 /// Teleport: users, locks, and what is enforced.
 #[derive(Default)]
@@ -51,6 +51,8 @@ pub struct Teleport {
     pub untouchable: BTreeSet<String>,
     /// Users that somebody else changes between our read and our write, and how often.
     pub races: BTreeMap<String, u32>,
+    /// Users who become somebody else's local users once they have been looked at so many times more.
+    pub change_hands: BTreeMap<String, u32>,
     /// How many users are being made at this moment, and the most at any.
     pub under_way: (usize, usize),
     /// The revision that was given last.
@@ -136,7 +138,16 @@ impl Cluster for World {
     }
 
     async fn user(&self, name: &str) -> Result<Option<User>, Failure> {
-        Ok(self.teleport().users.get(name).cloned())
+        let mut teleport = self.teleport();
+        let user = teleport.users.get(name).cloned();
+        if let Some(left) = teleport.change_hands.get_mut(name) {
+            *left -= 1;
+            if *left == 0 {
+                teleport.change_hands.remove(name);
+                teleport.users.insert(name.to_owned(), local_user(name));
+            }
+        }
+        Ok(user)
     }
 
     async fn locks(&self) -> Result<Vec<Lock>, Failure> {
