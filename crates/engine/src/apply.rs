@@ -137,11 +137,16 @@ impl<C: Cluster> Writer<'_, C> {
         suspensions.iter().map(|suspension| suspension.name.clone()).zip(ended).collect()
     }
 
-    /// Lifts locks of ours.
+    /// Lifts locks of ours on users who stay.
     pub async fn lift(&self, lifts: &[Lift]) -> Vec<Ended<()>> {
         let ended = self
             .each(lifts, |lift| async move {
                 let _turn = self.turn(&lift.okta_id)?;
+                // The list may show a user that a partial pass has deleted just now. Until the next pass makes it anew, which
+                // lifts the lock then, nothing but the lock shuts out whoever has a certificate of before (P4).
+                if self.cluster.user(&lift.name).await?.is_none() {
+                    return Err(Self::failed(WriteError::Stale, &lift.name));
+                }
                 self.lift_one(&lift.lock, &lift.okta_id, &lift.name).await
             })
             .await;

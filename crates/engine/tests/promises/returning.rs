@@ -123,3 +123,24 @@ async fn somebody_suspended_is_kept_in_step_where_the_account_stays_and_is_made_
         assert_eq!((report.counts.in_scope, report.counts.suspended), (4, suspended), "{setting:?}");
     }
 }
+
+// apply.rs, `lift`: `is_none`. The fast path has removed the account, which a list that lags behind still shows.
+#[tokio::test]
+async fn p04_the_lock_on_an_account_that_is_gone_stays_until_the_account_is_made_anew() {
+    let mut world = World::imported(3).await;
+    let listed: Vec<_> = world.teleport().users.values().cloned().collect();
+    world.deactivate(&id(0));
+    world.partial(&[id(0)]).await;
+    assert_eq!(world.writes(), ["lock user00", "delete user00"]);
+    world.reactivate(&id(0));
+    world.teleport().stale = Some(listed);
+    let report = world.pass().await;
+    assert_eq!((report.outcome, world.locked(&name(0))), (Outcome::Partial, true), "{:?}", report.problems);
+    world.teleport().stale = None;
+    world.teleport().writes.clear();
+    let report = world.pass().await;
+    assert_eq!(
+        (report.outcome, world.writes()),
+        (Outcome::Succeeded, vec!["create user00".into(), "unlock user00".into()])
+    );
+}
