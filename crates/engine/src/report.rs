@@ -16,7 +16,7 @@ use crate::{
 const MAX_UNDONE: usize = 100;
 
 /// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize)]
 pub enum Outcome {
     /// All that had to be done is done.
     Succeeded,

@@ -7,6 +7,9 @@ mod budget;
 pub mod label;
 pub mod plain;
 mod resources;
+mod row;
+mod series;
+mod table;
 mod writes;
 
 use std::{
@@ -35,17 +38,13 @@ use prometheus_client::{
 use teleport::CallCount;
 
 pub use self::label::Resource;
-use self::{
-    budget::Budget,
-    resources::{Passed, Resources},
-    writes::Writes,
-};
+use self::{budget::Budget, resources::Resources, row::Passed, writes::Writes};
 use crate::governors::Governors;
 
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// What a pass looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Kind {
     /// Everybody.
     Full,
@@ -184,7 +183,7 @@ impl Metrics {
 
     /// Counts one write to Teleport; `why`, if it makes a lock.
     pub fn wrote(&self, of: &Resource, action: Action, why: Option<LockReason>, done: bool) {
-        self.writes.wrote(of, action, why, done);
+        self.resources.wrote(of, action, why, done);
     }
 
     /// Notes how long it took from an event in Okta (by Okta's clock) until the lock that it asked for was enforced.
@@ -215,7 +214,6 @@ impl Metrics {
     /// Forgets a resource that is gone.
     pub fn forget(&self, of: &Resource) {
         self.resources.forget(of);
-        self.writes.forget(of);
     }
 
     /// Shows how many resources cannot be decoded.

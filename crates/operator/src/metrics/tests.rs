@@ -20,28 +20,33 @@ fn key(created: Timestamp, accepted: Option<Timestamp>) -> api::status::PublicKe
 
 fn after_one_pass() -> Metrics {
     let metrics = Metrics::new("1.2.3");
+    one_pass(&metrics, &resource());
+    metrics.event_to_lock(LockReason::Leaver, SignedDuration::from_secs(12));
+    metrics.teleport_calls(&[CallCount { call: teleport::Call::Ping, code: "Ok", count: 2 }]);
+    metrics.budget.example();
+    metrics
+}
+
+/// A pass that leaves a number in each metric of resources.
+fn one_pass(metrics: &Metrics, of: &Resource) {
     let took = SignedDuration::from_millis(300);
     let failure = Failure::new(engine::failure::Side::Okta, Class::Permission, "ScopeMissing", "no", "grant it");
     let measured =
         Measured { kind: Kind::Full, outcome: Outcome::Succeeded, took, okta_calls: 4, cause: Some(&failure) };
-    metrics.pass(&resource(), measured);
+    metrics.pass(of, measured);
     let now = Timestamp::from_second(1_700_000_000).unwrap();
     let moment = Moment { generation: 1, started: now, now, next_run: now, token: None, id: "p" };
     let mut report = report(Outcome::Succeeded);
     report.problem_classes = BTreeMap::from([("Conflict", 2)]);
     let mut status = ended(&api::OktaUserSyncStatus::default(), Ending::Report(&report), moment);
     status.public_key = Some(key(now, Some(now)));
-    metrics.status(&resource(), &status);
-    metrics.spec(&resource(), &crate::status::tests::example().spec);
-    metrics.problems(&resource(), Some(&report));
-    metrics.identity(&resource(), Timestamp::UNIX_EPOCH, now);
-    metrics.wrote(&resource(), Action::PutLock, Some(LockReason::Leaver), true);
-    metrics.wrote(&resource(), Action::RemoveLock, None, true);
-    metrics.wrote(&resource(), Action::CreateUser, None, false);
-    metrics.event_to_lock(LockReason::Leaver, SignedDuration::from_secs(12));
-    metrics.teleport_calls(&[CallCount { call: teleport::Call::Ping, code: "Ok", count: 2 }]);
-    metrics.budget.example();
-    metrics
+    metrics.status(of, &status);
+    metrics.spec(of, &crate::status::tests::example().spec);
+    metrics.problems(of, Some(&report));
+    metrics.identity(of, Timestamp::UNIX_EPOCH, now);
+    metrics.wrote(of, Action::PutLock, Some(LockReason::Leaver), true);
+    metrics.wrote(of, Action::RemoveLock, None, true);
+    metrics.wrote(of, Action::CreateUser, None, false);
 }
 
 #[test]
@@ -98,6 +103,55 @@ fn a_resource_that_is_gone_leaves_no_series() {
     let metrics = after_one_pass();
     metrics.forget(&resource());
     assert!(!metrics.text().contains("resource_name"), "{}", metrics.text());
+}
+
+#[test]
+fn resources_are_shown_by_name_and_counted_each_for_itself() {
+    let metrics = Metrics::new("1");
+    let named = |name: &str| Resource { namespace: "home".into(), name: name.into() };
+    for name in ["b", "c", "a", "b"] {
+        metrics.wrote(&named(name), Action::UpdateUser, None, true);
+        metrics.wrote(&named(name), Action::CreateUser, None, true);
+    }
+    metrics.forget(&named("c"));
+    let text = metrics.text();
+    let shown = text.lines().filter_map(|line| line.strip_prefix("okta_user_sync_teleport_writes_total"));
+    let line = |name: &str, action: &str, count: u32| {
+        let labels = format!(r#"resource_namespace="home",resource_name="{name}",action="{action}",result="done""#);
+        format!("{{{labels}}} {count}")
+    };
+    let wanted = [("a", "update_user", 1), ("a", "create_user", 1), ("b", "update_user", 2), ("b", "create_user", 2)];
+    assert_eq!(shown.collect::<Vec<_>>(), wanted.map(|(name, action, count)| line(name, action, count)));
+}
+
+/// A cluster may have hundreds of resources, and each has some forty series: a table entry, two names and a shared number
+/// for each of them took 10 KB of memory a resource.
+#[test]
+fn the_numbers_of_a_resource_take_less_than_a_kibibyte() {
+    let metrics = Metrics::new("1");
+    let resources = (0..500).map(|n| Resource { namespace: format!("team-{n}"), name: "okta-people".into() });
+    for of in resources {
+        one_pass(&metrics, &of);
+        for kind in [Kind::Full, Kind::Fast] {
+            let took = SignedDuration::from_millis(300);
+            let measured = Measured { kind, outcome: Outcome::Succeeded, took, okta_calls: 4, cause: None };
+            metrics.pass(&of, measured);
+        }
+        metrics.wrote(&of, Action::UpdateUser, None, true);
+    }
+    let (mut rows, mut several, mut bytes) = (0, 0, 0);
+    metrics.resources.rows.each(|of, row| {
+        // A tree's nodes are half full at least.
+        let place = 2 * size_of::<(Resource, Box<row::Row>)>();
+        let (numbers, taken) = row.measure();
+        bytes += place + of.namespace.capacity() + of.name.capacity() + taken;
+        several += numbers;
+        rows += 1;
+    });
+    let text = metrics.text();
+    let shown = text.lines().filter(|line| line.contains(r#"resource_name="okta-people","#)).count();
+    assert_eq!((rows, several), (500, shown), "not all numbers were measured");
+    assert!(bytes / rows < 1024, "{} bytes a resource", bytes / rows);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What is written to Teleport, and how soon.
+//! How soon locks are written, and calls to Teleport, whichever resource they are for.
 
-use engine::{journal::Action, lock::LockReason};
+use engine::lock::LockReason;
 use jiff::SignedDuration;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -9,23 +9,12 @@ use prometheus_client::{
 };
 use teleport::CallCount;
 
-use super::label::{Alone, PerResource, Resource};
+use super::row::ForReason;
 
 /// Bounds of the time from an event in Okta to a lock in force, in seconds: fine around the promise (one poll and five
 /// seconds), coarse where only a full pass finds a leaver.
 const UNTIL_LOCKED: [f64; 14] =
     [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Written {
-    action: &'static str,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ForReason {
-    reason: &'static str,
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OfCall {
@@ -34,9 +23,6 @@ struct OfCall {
 }
 
 pub(super) struct Writes {
-    written: PerResource<Written, Counter>,
-    locks_made: PerResource<ForReason, Counter>,
-    locks_lifted: PerResource<Alone, Counter>,
     until_locked: Family<ForReason, Histogram, fn() -> Histogram>,
     calls: Family<OfCall, Counter>,
     journal_failures: Counter,
@@ -45,9 +31,6 @@ pub(super) struct Writes {
 impl Default for Writes {
     fn default() -> Self {
         Self {
-            written: PerResource::default(),
-            locks_made: PerResource::default(),
-            locks_lifted: PerResource::default(),
             until_locked: Family::new_with_constructor(|| Histogram::new(UNTIL_LOCKED)),
             calls: Family::default(),
             journal_failures: Counter::default(),
@@ -57,9 +40,6 @@ impl Default for Writes {
 
 impl Writes {
     pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register("teleport_writes", "Writes to Teleport by action and result", self.written.family());
-        registry.register("locks_made", "Locks made, by why", self.locks_made.family());
-        registry.register("locks_lifted", "Locks taken away", self.locks_lifted.family());
         let help = "Time from an event in Okta until the lock that it asked for was enforced by Teleport";
         registry.register_with_unit("event_to_lock", help, Unit::Seconds, self.until_locked.clone());
         registry.register("teleport_calls", "Calls to Teleport by method and code", self.calls.clone());
@@ -70,31 +50,14 @@ impl Writes {
     /// Shows the histograms of what will be asked about, so that rates over them are right from the first observation on.
     pub(super) fn begin(&self) {
         for reason in [LockReason::Leaver, LockReason::Suspended] {
-            drop(self.until_locked.get_or_create(&ForReason { reason: reason.as_str() }));
-        }
-    }
-
-    pub(super) fn wrote(&self, of: &Resource, action: Action, why: Option<LockReason>, done: bool) {
-        let result = if done { "done" } else { "failed" };
-        self.written.of(of, Written { action: action.as_str(), result }).inc();
-        if !done {
-            return;
-        }
-        match (action, why) {
-            (Action::PutLock, Some(reason)) => {
-                self.locks_made.of(of, ForReason { reason: reason.as_str() }).inc();
-            }
-            (Action::RemoveLock, _) => {
-                self.locks_lifted.of(of, Alone).inc();
-            }
-            _ => {}
+            drop(self.until_locked.get_or_create(&ForReason(reason)));
         }
     }
 
     pub(super) fn event_to_lock(&self, reason: LockReason, took: SignedDuration) {
         // Okta's clock may be ahead of ours; a time below zero is none.
         let took = took.as_secs_f64().max(0.0);
-        self.until_locked.get_or_create(&ForReason { reason: reason.as_str() }).observe(took);
+        self.until_locked.get_or_create(&ForReason(reason)).observe(took);
     }
 
     pub(super) fn calls(&self, made: &[CallCount]) {
@@ -105,11 +68,5 @@ impl Writes {
 
     pub(super) fn journal_failed(&self) {
         self.journal_failures.inc();
-    }
-
-    pub(super) fn forget(&self, of: &Resource) {
-        self.written.forget(of);
-        self.locks_made.forget(of);
-        self.locks_lifted.forget(of);
     }
 }
