@@ -141,7 +141,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let uid = object.uid().unwrap_or_default();
     context.metrics.undecodable(context.records.decodable(&uid, true));
     let mut record = context.records.take(&uid);
-    record.shown_as = Some(resource(object));
+    record.shown_as.get_or_insert_with(|| resource(object));
     let done = Box::pin(look(&context, object, &mut record)).await;
     // One that was deleted meanwhile has been forgotten already, and is not to be remembered again.
     if context.watched.get(&reference(object)).is_some_and(|now| now.uid() == object.metadata.uid) {

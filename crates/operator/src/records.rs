@@ -118,7 +118,11 @@ impl Records {
                 format!("{count} people of this scope are users of the OktaUserSync {other}; the scopes overlap")
             })
             .collect();
-        state.overlaps.insert(this.clone(), own.clone());
+        if own.is_empty() {
+            state.overlaps.remove(&this);
+        } else {
+            state.overlaps.insert(this.clone(), own.clone());
+        }
         let mut claims: Vec<_> =
             state.overlaps.iter().filter_map(|(other, theirs)| Some((other, theirs.get(&this)?))).collect();
         claims.sort();
