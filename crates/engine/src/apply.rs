@@ -70,6 +70,15 @@ pub struct Writer<'a, C> {
 /// How the change of one user ended: its name, and the failure if it failed.
 pub type Ended<T> = (String, Result<T, Failure>);
 
+/// How a removal ended.
+#[derive(Debug)]
+pub struct RemovalEnd {
+    /// The lock stands, whatever became of the account after it: so it counts for the brake.
+    pub locked: bool,
+    /// What became of the account.
+    pub account: Result<Removed, Failure>,
+}
+
 /// What became of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
@@ -81,7 +90,8 @@ pub enum Removed {
 
 impl<C: Cluster> Writer<'_, C> {
     /// Locks each account and, once its lock is enforced, deletes it. Whose it is, is looked at before each of the two.
-    pub async fn remove(&self, removals: &[Removal]) -> Vec<Ended<Removed>> {
+    /// Answers in the order of the removals.
+    pub async fn remove(&self, removals: &[Removal]) -> Vec<RemovalEnd> {
         let locked = self.each(removals, |removal| async move {
             let _turn = self.turn(&removal.okta_id)?;
             let lock = self.leaver_lock(removal);
@@ -113,7 +123,11 @@ impl<C: Cluster> Writer<'_, C> {
             }
         });
         let ended = ended.await;
-        removals.iter().map(|removal| removal.name.clone()).zip(ended).collect()
+        let end = |(account, (_, lock)): (_, &(&Removal, Result<String, Failure>))| RemovalEnd {
+            locked: lock.is_ok(),
+            account,
+        };
+        ended.into_iter().zip(&locked).map(end).collect()
     }
 
     /// Locks the users of suspended people until they come back; the account stays, so the lock has no end.

@@ -90,18 +90,18 @@ pub async fn cleanup<C: Cluster>(
         grounds: Grounds::default(),
     };
     let mut done = Cleanup::default();
-    for (name, ended) in writer.remove(&removals).await {
-        match ended {
+    for (removal, end) in removals.iter().zip(writer.remove(&removals).await) {
+        match end.account {
             Ok(crate::apply::Removed::Locked) => done.locked += 1,
             Ok(crate::apply::Removed::Gone) => done.deleted += 1,
             Err(failure) if done.left.len() < MAX_LEFT => {
                 done.problems.push(Problem {
                     class: failure.class.as_str().into(),
-                    user: name.clone(),
+                    user: removal.name.clone(),
                     message: failure.message,
                     remedy: failure.remedy,
                 });
-                done.left.push(name);
+                done.left.push(removal.name.clone());
             }
             Err(_) => {}
         }

@@ -7,11 +7,11 @@
 //!   them (what it planned is older), and a write on one of them that is under way is waited for. A lock that the full pass
 //!   has stored is not in force yet, and so in no list: the ledger tells of it, or it would be made and told of twice.
 //! * **The brake** (P5). Ruling and counting are one step, so that neither spends what the other has spent; what was
-//!   counted and not done is given back.
+//!   counted and did not come to a lock is given back. Who made the lock counts it, and not who finishes the job.
 //! * **Held removals.** From the moment that a set is held, a partial pass removes nobody, until a full pass lets go.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -94,7 +94,7 @@ pub(crate) struct Claimed<'a> {
     ledger: &'a Ledger,
     people: Vec<String>,
     /// Locks on them that the full pass has stored.
-    stored: HashSet<String>,
+    stored: Vec<(Box<str>, String)>,
 }
 
 impl Ledger {
@@ -287,7 +287,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removals that were counted at `now` and have not happened.
+    /// Removals that were counted at `now` and have not come to a lock.
     pub(crate) fn give_back(&self, count: usize, now: Timestamp) {
         guard::untally(&mut self.state().removals, count, now);
     }
@@ -319,13 +319,13 @@ impl Ledger {
             };
             people.iter().filter_map(busy).collect()
         };
-        let mut claimed = Claimed { ledger: self, people: people.to_vec(), stored: HashSet::new() };
+        let mut claimed = Claimed { ledger: self, people: people.to_vec(), stored: Vec::new() };
         for end in ends {
             // The other end is dropped rather than used.
             let _ = end.await;
         }
         let theirs = |(okta_id, _): &mut (Box<str>, String)| people.iter().any(|id| **id == **okta_id);
-        claimed.stored = self.state().stored.extract_if(.., theirs).map(|(_, lock)| lock).collect();
+        claimed.stored = self.state().stored.extract_if(.., theirs).collect();
         claimed
     }
 
@@ -337,13 +337,15 @@ impl Ledger {
 impl Claimed<'_> {
     /// Whether the full pass has stored this lock.
     pub(crate) fn has_stored(&self, lock: &str) -> bool {
-        self.stored.contains(lock)
+        self.stored.iter().any(|(_, stored)| stored == lock)
     }
 
     /// Gives a person back with nothing done: what the full pass planned for them stands.
     pub(crate) fn give_back(&mut self, okta_id: &str) {
         self.people.retain(|id| id != okta_id);
-        self.ledger.state().claimed.remove(okta_id);
+        let mut state = self.ledger.state();
+        state.claimed.remove(okta_id);
+        state.stored.extend(self.stored.extract_if(.., |(id, _)| **id == *okta_id));
     }
 }
 

@@ -111,12 +111,12 @@ impl Pass<'_> {
             let name = judged.get(okta_id).filter(|entry| matches!(entry.judgement, Judgement::Member { .. }));
             self.ledger.found(okta_id, observed.accounts(okta_id), name.map(|entry| entry.name));
         }
-        let removals = std::mem::take(&mut plan.removals);
-        let mut removals = self.grant(directory, &ground, &stands, removals, partial).await;
+        let mut removals = std::mem::take(&mut plan.removals);
         for removal in &mut removals {
-            // The full pass, which has left the rest to this one, gives back what it counted.
+            // The full pass has made and counted the lock, and leaves the rest to this one: no matter for the brake.
             removal.begun |= claimed.has_stored(&lock_name(&self.policy.owner, &removal.okta_id, &removal.name));
         }
+        let removals = self.grant(directory, &ground, &stands, removals, partial).await;
         let work = Work { plan: &plan, people: &judged, removals: &removals };
         self.apply(cluster, &ground, work, None, &mut partial.report).await;
         partial.owed.extend(put_off);

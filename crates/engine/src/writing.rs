@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    apply::{DEALT_WITH, Ended, Removed, Writer},
+    apply::{DEALT_WITH, RemovalEnd, Removed, Writer},
     cluster::Cluster,
     failure::Failure,
     ground::Ground,
@@ -86,7 +86,8 @@ impl Pass<'_> {
         let made: Vec<Removal> =
             after_creation.into_iter().filter(|removal| made.contains(removal.okta_id.as_str())).collect();
         fresh += self.note_removals(&made, writer.remove(&made).await, report);
-        // What the brake let pass was counted at once; what did not come to a lock does not count.
+        // What the brake let pass was counted at once; what did not come to a lock does not count. A lock that was made does,
+        // also when a partial pass has taken the person in hand after it.
         let counted = removals.iter().filter(|removal| !removal.begun).count();
         self.ledger.give_back(counted.saturating_sub(fresh), self.started);
         report.writes = calls.load(Ordering::Relaxed);
@@ -148,25 +149,20 @@ impl Pass<'_> {
     }
 
     /// Notes how removals ended; answers how many new ones count for the brake.
-    fn note_removals(&self, removals: &[Removal], ended: Vec<Ended<Removed>>, report: &mut Report) -> usize {
+    fn note_removals(&self, removals: &[Removal], ended: Vec<RemovalEnd>, report: &mut Report) -> usize {
         let mut fresh = 0;
-        for (removal, (name, ended)) in removals.iter().zip(ended) {
-            // A lock that was made counts, whether or not the account has gone yet.
-            let locked = match &ended {
-                Ok(_) => true,
-                Err(failure) => failure.reason == "LockNotEnforced",
-            };
-            if locked && !removal.begun {
+        for (removal, end) in removals.iter().zip(ended) {
+            if end.locked && !removal.begun {
                 fresh += 1;
                 report.counts.locked += 1;
             }
-            if let Some(removed) = note(&removal.okta_id, &name, ended, report) {
+            if let Some(removed) = note(&removal.okta_id, &removal.name, end.account, report) {
                 // P12: a rename is counted where the new account is made, once.
                 if !matches!(removal.cause, Cause::Renamed(_)) {
                     report.counts.removed += 1;
                 }
                 if removed == Removed::Gone {
-                    self.ledger.gone(&removal.okta_id, &name, true);
+                    self.ledger.gone(&removal.okta_id, &removal.name, true);
                 }
             }
         }

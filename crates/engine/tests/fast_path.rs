@@ -439,6 +439,33 @@ async fn p05_a_lock_that_a_full_pass_has_stored_is_not_made_again_and_counts_onc
     assert_eq!(world.ledger.removals().iter().map(|tally| tally.count).sum::<i64>(), 12);
 }
 
+// partial.rs, `try_partial`: `has_stored`, before `grant`; writing.rs, `note_removals`: `locked`.
+#[tokio::test]
+async fn p05_a_lock_that_a_full_pass_has_stored_counts_also_when_the_hour_has_no_more_and_a_partial_pass_goes_on() {
+    let mut world = World::imported(20).await;
+    (0..5).for_each(|n| world.deactivate(&id(n)));
+    world.slow = 20;
+    world.now += SignedDuration::from_mins(1);
+    let policy = world.policy(vec![]);
+    let full = world.fast(&policy, "full").run(&world, &world);
+    let fast = async {
+        while world.teleport().locks.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let first = world.fast(&policy, "partial").partial(&world, &world, &ids(&[0])).await;
+        world.deactivate(&id(5));
+        let second = world.fast(&policy, "partial").partial(&world, &world, &ids(&[5])).await;
+        (first, second)
+    };
+    let (report, (first, second)) = futures::join!(full, fast);
+    assert_eq!((first.full_pass, first.owed), (None, vec![]), "the brake has let this one pass already");
+    assert_eq!((report.counts.removed, first.report.counts.removed), (4, 1));
+    assert!((0..5).all(|n| world.locked(&name(n)) && !world.teleport().users.contains_key(&name(n))));
+    assert_eq!(report.memory.removals.iter().map(|tally| tally.count).sum::<i64>(), 5);
+    assert!(second.full_pass.is_some() && !world.locked(&name(5)), "five are all that the hour has");
+    assert_eq!(world.teleport().violations, Vec::<String>::new());
+}
+
 // apply.rs, `write`.
 #[tokio::test]
 async fn p08_a_partial_pass_writes_nothing_once_the_claim_is_lost() {

@@ -400,6 +400,7 @@ async fn p06_a_name_may_change_hands_at_any_moment_of_a_partial_pass() {
     let partial = world.partial(&[id(1)]).await;
     assert_eq!(world.writes(), ["lock user01"]);
     assert_eq!(world.teleport().users[&name(1)], local_user(&name(1)));
+    assert_eq!(world.memory.removals[0].count, 1, "P5: a lock that was made counts, whatever became of the account");
     let lock = world.teleport().locks.keys().next().unwrap().clone();
     let told = &partial.report.problems[0];
     assert!(told.message.contains(&lock) && told.remedy.contains(&format!("tctl rm locks/{lock}")), "{told:?}");
