@@ -10,6 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use suites::{House, Log};
+use teleport_sim::Lag;
 use testkit::eventually;
 use tokio::sync::OnceCell;
 
@@ -77,6 +78,49 @@ async fn p15_deletion_ends_although_teleport_does_not_answer() {
     assert!(left.contains("WARN") && left.contains("Teleport did not answer in time"), "{left}");
     // Nothing was half done: the users are there, and none of them is locked.
     assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (0, users));
+}
+
+/// The same once its fast path works.
+async fn with_fast_path() -> House {
+    let house = house().await;
+    house.until("the System Log to be read", |r| r["status"]["fastPath"]["state"] == "Active").await;
+    house
+}
+
+// lane.rs, `broken_off`: `shut`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_does_not_wait_for_a_partial_pass_to_which_okta_does_not_answer() {
+    let _ = log().await;
+    let house = with_fast_path().await;
+    let org = house.okta.org();
+    let leaver = org.assigned(&house.okta.ready().app_id).unwrap()[0].clone();
+    let silence = json!({ "path": format!("*{leaver}"), "kind": { "slow": { "millis": 3_600_000 } } });
+    org.fault_json(&silence).unwrap();
+    org.deactivate(&leaver).unwrap();
+    let asked = async || if org.faults()[0].struck > 0 { Ok(()) } else { Err("not asked yet") };
+    eventually(suites::ground::SOON, "the fast path to ask about the leaver", asked).await.unwrap();
+    house.remove().await;
+    assert_eq!(event(&house, "CleanedUp").await, "3 users locked, 0 locked and deleted");
+    assert_eq!(house.teleport.locks().len(), 3);
+}
+
+// lane.rs, `close`: `given_up`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_ends_although_teleport_falls_silent_on_a_partial_pass_that_has_written() {
+    let _ = log().await;
+    let house = with_fast_path().await;
+    let users = house.teleport.state().users;
+    // The leaver's lock is stored and not in force, so that the pass asks about it again and again.
+    house.teleport.set_lag(Lag { locks_ms: 3_600_000, ..Lag::default() });
+    let org = house.okta.org();
+    org.deactivate(&org.assigned(&house.okta.ready().app_id).unwrap()[0]).unwrap();
+    let locked = async || if house.teleport.locks().len() == 1 { Ok(()) } else { Err("not yet") };
+    eventually(suites::ground::SOON, "the leaver to be locked", locked).await.unwrap();
+    house.teleport.hold_after(0);
+    house.remove().await;
+    let told = event(&house, "LeftBehind").await;
+    assert!(told.contains("Teleport did not answer in time"), "{told}");
+    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (1, users));
 }
 
 // finalizer.rs, `clean_up`: `for_cleanup`.

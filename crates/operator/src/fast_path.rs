@@ -49,12 +49,18 @@ pub const INTERVAL: Duration = Duration::from_secs(15);
 /// How long a resource that demands the fast path waits, at the end of its first pass, for the answer of the first poll.
 const FIRST_POLL: Duration = Duration::from_secs(30);
 
+/// How long a partial pass that has written may go on after its lane was shut: by then a call to Teleport has been answered
+/// or given up.
+const LAST_CALL: Duration = Duration::from_secs(30);
+
 /// Resources whose full pass is due.
 pub(crate) type Wants = UnboundedReceiver<ObjectRef<Guarded>>;
 
 /// All lanes, and the polls that serve them.
 pub struct FastPath {
     interval: Duration,
+    /// The longest wait for a partial pass at the end of its resource.
+    patience: Duration,
     state: Mutex<State>,
     wants: UnboundedSender<ObjectRef<Guarded>>,
 }
@@ -77,10 +83,12 @@ pub(crate) struct Opening<'a> {
 }
 
 impl FastPath {
-    /// No lanes yet; polls come at this interval. Answers, too, where wishes for full passes arrive.
-    pub(crate) fn new(interval: Duration) -> (Self, Wants) {
+    /// No lanes yet; polls come at this interval. A lane that is closed because its resource ends takes at most half of the
+    /// time that the clean-up has. Answers, too, where wishes for full passes arrive.
+    pub(crate) fn new(interval: Duration, cleanup_within: Duration) -> (Self, Wants) {
         let (wants, wanted) = unbounded();
-        (Self { interval, state: Mutex::default(), wants }, wanted)
+        let patience = LAST_CALL.min(cleanup_within / 2);
+        (Self { interval, patience, state: Mutex::default(), wants }, wanted)
     }
 
     /// Opens the lane of a resource whose full pass begins, or brings it up to date; `None` (and none is left open) if the
@@ -128,10 +136,11 @@ impl FastPath {
         lane.map_or_else(off, |lane| lane.status())
     }
 
-    /// Closes the lane of a resource, once nothing of it is under way.
+    /// Closes the lane of a resource, once nothing of it is under way; what waits for an answer that does not come is broken
+    /// off.
     pub(crate) async fn close(&self, uid: &str) {
         if let Some(lane) = self.take(uid) {
-            lane.close().await;
+            lane.close(self.patience).await;
         }
     }
 
@@ -157,8 +166,11 @@ impl FastPath {
             state.polls.clear();
             state.lanes.drain().map(|(_, lane)| lane).collect()
         };
+        for lane in &lanes {
+            lane.shut();
+        }
         for lane in lanes {
-            lane.close().await;
+            lane.close(self.patience).await;
         }
     }
 

@@ -319,7 +319,7 @@ impl Life {
         let (watched, writer) = kube::runtime::reflector::store();
         let resolver = Resolver::new(settings.defaults.clone());
         self.metrics.watch(resolver.governors());
-        let (fast_path, wants) = FastPath::new(settings.fast_path_interval);
+        let (fast_path, wants) = FastPath::new(settings.fast_path_interval, settings.cleanup_within);
         let context = Arc::new(Context {
             store: Store::new(self.client.clone()),
             secrets: KubeSecrets::new(self.client.clone()),

@@ -20,6 +20,7 @@ use engine::{
     report::Read,
 };
 use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
 
 use super::shown::Shown;
 use crate::{reconcile::Generation, resolve::Print};
@@ -42,7 +43,10 @@ pub(crate) struct Lane {
     state: Mutex<State>,
     /// Held while a partial pass runs: there is one at a time.
     working: tokio::sync::Mutex<()>,
-    shut: AtomicBool,
+    /// Nothing more begins here, and nothing more is written.
+    shut: CancellationToken,
+    /// What has written is not waited for any longer either.
+    given_up: CancellationToken,
     /// A full pass is under way.
     passing: AtomicBool,
     polled: tokio::sync::watch::Sender<bool>,
@@ -83,7 +87,8 @@ impl Lane {
             setup: Mutex::new(setup),
             state: Mutex::new(state),
             working: tokio::sync::Mutex::new(()),
-            shut: AtomicBool::new(false),
+            shut: CancellationToken::new(),
+            given_up: CancellationToken::new(),
             passing: AtomicBool::new(false),
             polled: tokio::sync::watch::Sender::new(false),
         }
@@ -230,19 +235,32 @@ impl Lane {
         self.state().wish.clone()
     }
 
-    /// Nothing more begins, and what is under way writes nothing more.
+    /// Nothing more begins, and what is under way writes nothing more; if it has written nothing so far, it ends at once.
     pub(super) fn shut(&self) {
-        self.shut.store(true, Ordering::Release);
+        self.shut.cancel();
     }
 
-    /// The same, and waits for the end of what is under way.
-    pub(super) async fn close(&self) {
+    /// The same, and waits for the end of what is under way, but for so long at most: an answer that does not come must not
+    /// hold up the end of the resource (P15).
+    pub(super) async fn close(&self, most: Duration) {
         self.shut();
-        drop(self.working.lock().await);
+        if tokio::time::timeout(most, self.working.lock()).await.is_err() {
+            self.given_up.cancel();
+            drop(self.working.lock().await);
+        }
+    }
+
+    /// Returns when a partial pass is to be broken off. One that has written is waited for a while, so that a write under way
+    /// is not overtaken by what comes after it.
+    async fn broken_off(&self, wrote: &AtomicBool) {
+        self.shut.cancelled().await;
+        if wrote.load(Ordering::Relaxed) {
+            self.given_up.cancelled().await;
+        }
     }
 
     fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::Acquire)
+        self.shut.is_cancelled()
     }
 
     fn setup(&self) -> MutexGuard<'_, Setup> {

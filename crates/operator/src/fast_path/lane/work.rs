@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -51,7 +54,8 @@ impl Lane {
         });
     }
 
-    /// One partial pass; answers whether somebody is owed still, so that it is time to wait for the next poll.
+    /// One partial pass; answers whether somebody is owed still, so that it is time to wait for the next poll. One that waits
+    /// for an answer when the lane is shut is broken off.
     async fn deal_with(&self, context: &Arc<Context>, hints: Vec<Hint>) -> bool {
         let setup = self.setup().clone();
         if !setup.ledger.ready() && self.passing.load(Ordering::Acquire) {
@@ -87,7 +91,14 @@ impl Lane {
         };
         let resource = resource(&object);
         let journal = context.journal.of_pass(&resource, &id, Some(&context.metrics));
-        let may_write = || !self.is_shut() && context.may_write(&setup.generation);
+        let wrote = AtomicBool::new(false);
+        let may_write = || {
+            let may = !self.is_shut() && context.may_write(&setup.generation);
+            if may {
+                wrote.store(true, Ordering::Relaxed);
+            }
+            may
+        };
         let pass = Pass {
             policy: &policy,
             memory: setup.memory.clone(),
@@ -103,12 +114,22 @@ impl Lane {
         };
         let clients = setup.clients.of_pass();
         let work = async {
-            let partial = pass.partial(&clients.okta, &clients.teleport, &people).await;
+            let partial = tokio::select! {
+                biased;
+                partial = pass.partial(&clients.okta, &clients.teleport, &people) => partial,
+                () = self.broken_off(&wrote) => return None,
+            };
             note(&Span::current(), &partial);
-            partial
+            Some(partial)
         };
         let partial = trace::within(&id, || span(&object, &id, people.len()), Box::pin(work)).await;
         context.metrics.teleport_calls(&clients.teleport.calls());
+        let Some(partial) = partial else {
+            // Whom it concerned, the next pass of the resource finds, if there is one. What the brake has counted stays so.
+            debug!(name = object.name_any(), pass = id, "a partial pass is broken off");
+            context.announcer.tell(&object, events::of_writes(&journal.done())).await;
+            return true;
+        };
         tell(&object, &partial, people.len(), &id, started);
         let (outcome, took) = (partial.report.outcome, Timestamp::now().duration_since(started));
         let (okta_calls, cause) = (partial.report.okta_calls, partial.report.failure.as_ref());
