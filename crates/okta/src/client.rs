@@ -95,7 +95,11 @@ impl OktaClient {
         let http = Http::new(settings.org_url, transport);
         let wire = Wire::new(http, governor, settings.budget_percent, settings.patience);
         let tokens = Tokens::new(client_id.clone(), settings.key, settings.dpop, &settings.scopes)?;
-        Ok(Self { session: Session { wire, tokens: Arc::new(tokens) }, client_id, organisation_id: Arc::default() })
+        Ok(Self {
+            session: Session { wire: Arc::new(wire), tokens: Arc::new(tokens) },
+            client_id,
+            organisation_id: Arc::default(),
+        })
     }
 
     /// The same client, with the tokens and all that was learned, whose calls are counted from nothing: for one of several
@@ -166,7 +170,7 @@ impl OktaClient {
     async fn user(&self, id: &str) -> Result<Option<Person>, OktaError> {
         let target = Target::new(&["api", "v1", "users", id])?;
         match self.session.get::<User>(&target, &[Scope::Users]).await {
-            Ok(got) => got.value.person().map(Some).map_err(|fault| unexpected(&target, &fault)),
+            Ok(user) => user.person().map(Some).map_err(|fault| unexpected(&target, &fault)),
             Err(OktaError::Refused(refusal)) if refusal.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -184,8 +188,8 @@ impl OktaClient {
         }
         let target = Target::new(&["api", "v1", "apps", app, "users", id])?.with(&[("expand", "user")]);
         match self.session.get::<AppUser>(&target, &[Scope::Apps, Scope::Users]).await {
-            Ok(got) => {
-                let person = got.value.person().map_err(|fault| unexpected(&target, &fault))?;
+            Ok(assigned) => {
+                let person = assigned.person().map_err(|fault| unexpected(&target, &fault))?;
                 Ok(Standing::Present(Box::new(person)))
             }
             Err(OktaError::Refused(refusal)) if refusal.is_not_found() => {

@@ -157,7 +157,7 @@ async fn fetch(
     let target = Target::new(&["api", "v1", "logs"]).map_err(Failure::from)?;
     let parameters = [("since", format!("{since:.3}")), ("until", format!("{now:.3}")), ("filter", filter(watches))];
     let parameters: Vec<(&'static str, &str)> = parameters.iter().map(|(name, text)| (*name, text.as_str())).collect();
-    let list = List::new(target, 1000, &parameters, &[Scope::Logs]);
+    let list = List::new(target, 1000, &parameters, &[Scope::Logs]).page_by_page();
     let mut pages = list.pages(session, LogEvent::checked, |event: &Event| &event.uuid);
     let mut events = Vec::new();
     while let Some(page) = pages.try_next().await? {

@@ -67,7 +67,7 @@ impl Session {
         let search = format!("profile.name eq \"{quoted}\"");
         for parameters in [[("search", search.as_str()), ("limit", "200")], [("q", name), ("limit", "200")]] {
             let target = Target::new(&["api", "v1", "groups"])?.with(&parameters);
-            let found = self.get::<Vec<Group>>(&target, &[Scope::Groups]).await?.value;
+            let found = self.get::<Vec<Group>>(&target, &[Scope::Groups]).await?;
             // One group that is listed twice is one group; only two ids leave a person something to decide.
             let mut ids: BTreeSet<String> =
                 found.into_iter().filter(|group| group.is(name)).map(|group| group.id).collect();
@@ -98,7 +98,7 @@ impl Session {
     /// up to 200 groups.
     pub(crate) async fn is_in_one_of(&self, person: &str, named: &[String]) -> Result<bool, Failure> {
         let target = Target::new(&["api", "v1", "users", person, "groups"])?;
-        let list = List::new(target, 200, &[], &[Scope::Users]);
+        let list = List::new(target, 200, &[], &[Scope::Users]).page_by_page();
         let mut pages: Pages<'_, Group> = list.pages(self, |group: Group| Ok(group), |group| &group.id);
         while let Some(page) = pages.try_next().await? {
             if page.items.iter().any(|group| named.iter().any(|name| group.is(name))) {

@@ -70,7 +70,7 @@ impl Session {
         let target = Target::new(&["api", "v1", "apps", id])?;
         let needs = [Scope::Apps, Scope::Users];
         let app = match self.get::<AppAnswer>(&target, &needs).await {
-            Ok(got) => got.value,
+            Ok(app) => app,
             Err(OktaError::Refused(refusal)) if id == client_id && matches!(refusal.status, 403 | 404) => {
                 return Err(OktaError::AppIsClient(id.to_owned()));
             }

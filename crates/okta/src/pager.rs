@@ -10,17 +10,18 @@ use engine::{
     directory::{Page, Pages},
     failure::Failure,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::RemoteHandle, stream};
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::{
     error::OktaError,
-    http::Target,
+    http::{Answer, Target},
     link::{self, Links},
     people::EntryFault,
     scope::Scope,
-    session::{Got, Session},
+    session::{Session, Tries, decode},
 };
 
 /// Pages of one list at most: far above any organisation. To reach it is a failure, not an end.
@@ -92,13 +93,20 @@ pub(crate) struct List {
     pub(crate) full: usize,
     /// What it needs.
     pub(crate) needs: &'static [Scope],
+    /// Whether the next page is asked for while the one before is still looked at.
+    ahead: bool,
 }
 
+/// A page that was asked for, and what its call may still do. Dropped, it is asked for no longer.
+type Coming = RemoteHandle<Result<(Answer, Tries), OktaError>>;
+
 /// Where a walk stands.
-struct Walk<'a> {
-    session: &'a Session,
+struct Walk {
+    session: Session,
     list: List,
     next: Option<Target>,
+    /// The page of `next`, where it was asked for ahead.
+    coming: Option<Coming>,
     page: usize,
     /// Addresses that were asked for, hashed.
     asked: HashSet<u64>,
@@ -114,11 +122,18 @@ impl List {
     pub(crate) fn new(target: Target, full: usize, more: &[(&'static str, &str)], needs: &'static [Scope]) -> Self {
         let mut parameters = vec![("limit", full.to_string())];
         parameters.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        Self { target, parameters, full, needs }
+        Self { target, parameters, full, needs, ahead: true }
     }
 
-    /// Walks the list. Each page is decoded as `W`, turned into entries by `convert`, and handed on before the next one is
-    /// asked for; nothing is collected.
+    /// The same for a reader that may stop before the end: no page is asked for before it is wanted.
+    pub(crate) fn page_by_page(self) -> Self {
+        Self { ahead: false, ..self }
+    }
+
+    /// Walks the list. Each page is decoded as `W`, turned into entries by `convert`, and handed on; nothing is collected.
+    ///
+    /// While a page is decoded, and while its reader has it in hand, the next one is on its way: one, never more. Nothing is
+    /// asked for before the first page is wanted, and whoever drops the pages drops what is on its way.
     ///
     /// `id` names an entry: one that comes twice makes the page unreliable.
     pub(crate) fn pages<'a, W, T>(
@@ -133,9 +148,10 @@ impl List {
     {
         let first = self.target.clone().with(&self.parameters);
         let walk = Walk {
-            session,
+            session: session.clone(),
             list: self,
             next: Some(first),
+            coming: None,
             page: 0,
             asked: HashSet::new(),
             listed: HashSet::new(),
@@ -159,7 +175,7 @@ impl List {
     }
 }
 
-impl Walk<'_> {
+impl Walk {
     /// Reads one page and finds the next one.
     async fn step<W: DeserializeOwned, T>(
         &mut self,
@@ -168,8 +184,7 @@ impl Walk<'_> {
         id: fn(&T) -> &str,
     ) -> Result<Page<T>, OktaError> {
         self.asked.insert(self.hasher.hash_one(target.query.as_deref()));
-        let Got { value, headers } =
-            self.session.get_in_turn::<Vec<W>>(target, self.list.needs, &mut self.lost).await?;
+        let (value, headers) = self.read::<Vec<W>>(target).await?;
         let mut items = Vec::with_capacity(value.len());
         for entry in value {
             let item = convert(entry).map_err(PageFault::from)?;
@@ -180,6 +195,55 @@ impl Walk<'_> {
         }
         self.next = self.following(&headers, items.len())?;
         Ok(Page { items, last: self.next.is_none() })
+    }
+
+    /// Reads what the answer holds, and asks for the page after it meanwhile.
+    async fn read<W: DeserializeOwned>(&mut self, target: &Target) -> Result<(W, HeaderMap), OktaError> {
+        let coming = self.coming.take();
+        let mut coming = coming.unwrap_or_else(|| self.ask(target.clone(), self.session.tries_after(self.lost)));
+        loop {
+            let (answer, mut tries) = coming.await?;
+            self.lost = tries.lost();
+            self.look_ahead(&answer).await;
+            let error = match decode(target, &answer.body) {
+                Ok(value) => return Ok((value, answer.headers)),
+                Err(error) => error,
+            };
+            self.coming = None;
+            tries.after(error).await?;
+            coming = self.ask(target.clone(), tries);
+        }
+    }
+
+    /// Asks for a page, on a task of its own: the answer comes in whatever the reader of the page before does meanwhile, who
+    /// could otherwise hold up a token or a slot that others wait for.
+    fn ask(&self, target: Target, mut tries: Tries) -> Coming {
+        let (session, needs) = (self.session.clone(), self.list.needs);
+        let (asking, coming) = async move {
+            let answer = session.ask(&target, needs, &mut tries).await?;
+            Ok((answer, tries))
+        }
+        .in_current_span()
+        .remote_handle();
+        tokio::spawn(asking);
+        coming
+    }
+
+    /// Asks for the page after this answer, by its headers. What can be said against that page is said before, and an answer
+    /// that breaks off is not trusted. So it is asked for in vain only where the list is given up after this page: by its
+    /// reader, or because of what one of its entries is; or where JSON is damaged in its middle, and read anew.
+    async fn look_ahead(&mut self, answer: &Answer) {
+        let is_whole = answer.body.trim_ascii_end().ends_with(b"]");
+        // Without a link it is the number of entries that says whether there is more; there is no address to ask ahead then.
+        if let Ok(Some(next)) = self.following(&answer.headers, 0)
+            && self.list.ahead
+            && is_whole
+        {
+            self.coming = Some(self.ask(next, self.session.tries_after(self.lost)));
+            // A task that this one has started waits for its thread. The request goes out now rather than after the page
+            // has been decoded, judged and dropped.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The page after this one; `None` after the last.

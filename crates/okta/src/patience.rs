@@ -50,6 +50,8 @@ pub(crate) struct Effort {
     pub(crate) lost: Duration,
     longest_trouble: Duration,
     began: Instant,
+    /// How long the try took that was answered last; the answer may lie for a while before somebody looks at it.
+    took: Option<Duration>,
     /// What of `waited` is known not to have been lost.
     excused: Duration,
     pauses: ExponentialBackoff,
@@ -81,6 +83,7 @@ impl Patience {
             lost,
             longest_trouble: self.longest_trouble,
             began: Instant::now(),
+            took: None,
             excused: Duration::ZERO,
             pauses,
             refusals: 0,
@@ -89,11 +92,17 @@ impl Patience {
 }
 
 impl Effort {
+    /// The try was answered. Should the answer turn out to be useless, what went by until then is not lost to it.
+    pub(crate) fn answered(&mut self) {
+        self.took = Some(self.began.elapsed());
+    }
+
     /// Waits where trying again can help; gives the error back where it cannot, or no longer.
     ///
     /// After 429 nothing is waited here: the governor keeps the next try until the reset. No other 4xx is tried again.
     pub(crate) async fn after(&mut self, error: OktaError) -> Result<(), OktaError> {
-        let tried = std::mem::replace(&mut self.began, Instant::now()).elapsed();
+        let began = std::mem::replace(&mut self.began, Instant::now());
+        let tried = self.took.take().unwrap_or_else(|| began.elapsed());
         let status = error.refusal().map(|refusal| refusal.status);
         if status == Some(StatusCode::TOO_MANY_REQUESTS.as_u16()) {
             self.refusals += 1;
@@ -162,6 +171,19 @@ mod tests {
         }
         // One try of 7 s and a pause of 0.5 to 1 s a page, until a minute is lost; from then on each failure is the end.
         assert!((91..=93).contains(&failed), "{failed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_lay_until_it_was_found_useless_has_lost_only_the_time_it_took() {
+        let mut effort = Patience::default().effort();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        effort.answered();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(effort.after(refused(503)).await.is_ok());
+        assert!((7.5..=8.0).contains(&effort.lost.as_secs_f64()), "{:?}", effort.lost);
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert!(effort.after(refused(503)).await.is_ok());
+        assert!((15.5..=17.0).contains(&effort.lost.as_secs_f64()), "{:?}", effort.lost);
     }
 
     #[tokio::test(start_paused = true)]

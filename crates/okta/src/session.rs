@@ -8,22 +8,24 @@ use serde::de::DeserializeOwned;
 use crate::{
     error::OktaError,
     http::{Answer, Credentials, Target},
+    patience::Effort,
     refusal::Refusal,
     scope::Scope,
     token::{Token, Tokens},
     wire::Wire,
 };
 
-/// A way to the management API of one organisation.
+/// A way to the management API of one organisation; clones count their calls together.
+#[derive(Clone)]
 pub(crate) struct Session {
-    pub(crate) wire: Wire,
+    pub(crate) wire: Arc<Wire>,
     pub(crate) tokens: Arc<Tokens>,
 }
 
-/// A decoded answer.
-pub(crate) struct Got<T> {
-    pub(crate) value: T,
-    pub(crate) headers: HeaderMap,
+/// What one call may still do to get an answer that can be read.
+pub(crate) struct Tries {
+    effort: Effort,
+    corrections: Corrections,
 }
 
 /// Corrections that one call may make, each once.
@@ -36,35 +38,40 @@ struct Corrections {
 impl Session {
     /// The same way with the same tokens, whose calls are counted from nothing.
     pub(crate) fn counting_anew(&self) -> Self {
-        Self { wire: self.wire.counting_anew(), tokens: self.tokens.clone() }
+        Self { wire: Arc::new(self.wire.counting_anew()), tokens: self.tokens.clone() }
     }
 
     /// One object or list, tried again where that can help.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, target: &Target, needs: &[Scope]) -> Result<Got<T>, OktaError> {
-        let mut lost = Duration::ZERO;
-        self.get_in_turn(target, needs, &mut lost).await
+    pub(crate) async fn get<T: DeserializeOwned>(&self, target: &Target, needs: &[Scope]) -> Result<T, OktaError> {
+        let mut tries = self.tries_after(Duration::ZERO);
+        loop {
+            let answer = self.ask(target, needs, &mut tries).await?;
+            match decode(target, &answer.body) {
+                Ok(value) => return Ok(value),
+                Err(error) => tries.after(error).await?,
+            }
+        }
     }
 
-    /// The same for one of many calls that belong together. `lost` is the time that all of them have lost to failed tries;
-    /// what this one loses is added.
-    pub(crate) async fn get_in_turn<T: DeserializeOwned>(
-        &self,
-        target: &Target,
-        needs: &[Scope],
-        lost: &mut Duration,
-    ) -> Result<Got<T>, OktaError> {
-        let mut effort = self.wire.patience.effort_after(*lost);
-        let mut corrections = Corrections::default();
+    /// The tries of a call. `lost` is the time that others have lost to failed tries, which belong together with it.
+    pub(crate) fn tries_after(&self, lost: Duration) -> Tries {
+        Tries { effort: self.wire.patience.effort_after(lost), corrections: Corrections::default() }
+    }
+
+    /// Asks until there is a success, not decoded yet. One that cannot be decoded is [told](Tries::after), and asked for
+    /// again with the same tries.
+    pub(crate) async fn ask(&self, target: &Target, needs: &[Scope], tries: &mut Tries) -> Result<Answer, OktaError> {
+        let Tries { effort, corrections } = tries;
         loop {
             let token = self.tokens.current(&self.wire, needs, &mut effort.waited).await?;
             let error = match self.try_get(target, &token, &mut effort.waited).await {
-                Ok(got) => {
-                    *lost = effort.lost;
-                    return Ok(got);
+                Ok(answer) => {
+                    effort.answered();
+                    return Ok(answer);
                 }
                 Err(error) => error,
             };
-            if !self.correct(&error, &token, &mut corrections).await? {
+            if !self.correct(&error, &token, corrections).await? {
                 effort.after(error).await?;
             }
         }
@@ -75,7 +82,7 @@ impl Session {
         let mut effort = self.wire.patience.effort();
         loop {
             let outcome = match self.wire.get(target, &mut effort.waited, || Ok(Credentials::default())).await {
-                Ok(answer) => decode(target, answer).map(|got| got.value),
+                Ok(answer) => accepted(target, answer).and_then(|answer| decode(target, &answer.body)),
                 Err(error) => Err(error),
             };
             match outcome {
@@ -85,15 +92,10 @@ impl Session {
         }
     }
 
-    async fn try_get<T: DeserializeOwned>(
-        &self,
-        target: &Target,
-        token: &Token,
-        waited: &mut Duration,
-    ) -> Result<Got<T>, OktaError> {
+    async fn try_get(&self, target: &Target, token: &Token, waited: &mut Duration) -> Result<Answer, OktaError> {
         let answer = self.wire.get(target, waited, || self.tokens.credentials(&self.wire, token, target)).await?;
         self.tokens.observe(&answer.headers);
-        decode(target, answer)
+        accepted(target, answer)
     }
 
     /// Mends what can be mended at once: whether the next try will differ.
@@ -124,18 +126,30 @@ impl Session {
     }
 }
 
-/// The value of a success, or the refusal. The body is read as JSON only where it is one (§6.4: lists answer errors as
-/// objects, so the status decides first).
-fn decode<T: DeserializeOwned>(target: &Target, answer: Answer) -> Result<Got<T>, OktaError> {
-    let call = || format!("GET {}", target.path);
-    if answer.status != StatusCode::OK {
-        let refusal = Refusal::read(call(), answer.status, &answer.headers, &answer.body);
-        return Err(OktaError::Refused(Box::new(refusal)));
+impl Tries {
+    /// Time lost to failed tries, by this call and those before it.
+    pub(crate) fn lost(&self) -> Duration {
+        self.effort.lost
     }
-    match serde_json::from_slice(&answer.body) {
-        Ok(value) => Ok(Got { value, headers: answer.headers }),
-        Err(error) => Err(unreadable(call(), &error, &answer.body)),
+
+    /// Waits where asking again can help; gives the error back where it cannot, or no longer.
+    pub(crate) async fn after(&mut self, error: OktaError) -> Result<(), OktaError> {
+        self.effort.after(error).await
     }
+}
+
+/// A success, or the refusal. The status decides before the body is looked at (§6.4: lists answer errors as objects).
+fn accepted(target: &Target, answer: Answer) -> Result<Answer, OktaError> {
+    if answer.status == StatusCode::OK {
+        return Ok(answer);
+    }
+    let refusal = Refusal::read(format!("GET {}", target.path), answer.status, &answer.headers, &answer.body);
+    Err(OktaError::Refused(Box::new(refusal)))
+}
+
+/// The value in the body of a success.
+pub(crate) fn decode<T: DeserializeOwned>(target: &Target, body: &[u8]) -> Result<T, OktaError> {
+    serde_json::from_slice(body).map_err(|error| unreadable(format!("GET {}", target.path), &error, body))
 }
 
 /// What is wrong with a body, without a word of it: it holds people's data.
@@ -160,19 +174,19 @@ mod tests {
 
     use super::*;
 
-    fn decoded(status: u16, body: &'static str) -> Result<Got<Vec<u32>>, OktaError> {
+    fn decoded(status: u16, body: &'static str) -> Result<Vec<u32>, OktaError> {
         let target = Target::new(&["api", "v1", "users"]).unwrap();
         let answer = Answer {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
         };
-        decode(&target, answer)
+        accepted(&target, answer).and_then(|answer| decode(&target, &answer.body))
     }
 
     #[test]
     fn bodies_that_are_not_what_was_asked_for_are_told_apart() {
-        assert_eq!(decoded(200, "[1]").unwrap().value, [1]);
+        assert_eq!(decoded(200, "[1]").unwrap(), [1]);
         for (status, body, fleeting, words) in [
             (200, "[1,", true, "it ends at"),
             (200, "", true, "it ends at"),

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{app, client, org, read, settings};
+use common::{app, client, lists, org, read, settings, until};
 use engine::{
     directory::{Directory, PeopleSource},
     failure::{Class, Failure},
@@ -126,15 +126,19 @@ async fn a_token_that_is_not_taken_is_replaced_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_may_expire_in_the_middle_of_a_walk() {
-    let sim = org(Options::with_people(600, 7)).await;
+    let sim = org(Options::with_people(1100, 7)).await;
     let okta = client(&sim);
     let source = app(&sim);
     let mut pages = okta.people(&source);
     let first = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
+    // The second page is asked for already, with the first token; the third one is not.
+    until("the second page is asked for", || lists(&sim) == 2).await;
     sim.org().clock().advance_millis(3_700_000);
     let second = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
-    assert_eq!((first.items.len(), second.items.len(), second.last), (500, 100, true));
-    assert_eq!(tokens(&sim), 2);
+    let third = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
+    assert_eq!((first.items.len(), second.items.len()), (500, 500));
+    assert_eq!((third.items.len(), third.last), (100, true));
+    assert_eq!((tokens(&sim), lists(&sim)), (2, 4), "the third page was refused once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

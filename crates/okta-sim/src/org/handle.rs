@@ -335,6 +335,12 @@ impl Org {
         self.shared.tally().counters.clone()
     }
 
+    /// Requests that came in and whose answer has not begun; one that its caller has given up is none.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.shared.under_way.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Starts counting afresh, and forgets the writes.
     pub fn reset_counters(&self) {
         *self.shared.tally() = crate::tally::Tally::default();

@@ -84,7 +84,7 @@ impl Look<'_> {
         if let PeopleSource::App(app) = source {
             let target = Target::new(&["api", "v1", "apps", app, "users"])?;
             let target = target.with(&[("limit", "500"), ("expand", "user"), ("q", who)]);
-            let listed = self.client.session.get::<Vec<AppUser>>(&target, &[Scope::Apps, Scope::Users]).await?.value;
+            let listed = self.client.session.get::<Vec<AppUser>>(&target, &[Scope::Apps, Scope::Users]).await?;
             for entry in listed {
                 let person = entry.person().map_err(PageFault::from)?;
                 if person.user_name.as_deref() == Some(who) {
@@ -166,6 +166,6 @@ impl Look<'_> {
         needs: &[Scope],
     ) -> Result<Option<T>, OktaError> {
         let target = Target::new(path)?.with(&[("limit", "1")]).with(parameters);
-        Ok(self.client.session.get::<Vec<T>>(&target, needs).await?.value.into_iter().next())
+        Ok(self.client.session.get::<Vec<T>>(&target, needs).await?.into_iter().next())
     }
 }

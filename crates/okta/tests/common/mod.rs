@@ -50,6 +50,21 @@ pub fn app(sim: &OktaSim) -> PeopleSource {
     PeopleSource::App(sim.ready().app_id)
 }
 
+/// Calls to an app's list so far.
+pub fn lists(sim: &OktaSim) -> u64 {
+    sim.org().counters().of("GET", "/api/v1/apps/{id}/users")
+}
+
+/// Waits until that holds.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let looks = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), looks).await.is_ok(), "never: {what}");
+}
+
 /// What came of reading a list.
 #[derive(Debug)]
 pub struct Reading {
