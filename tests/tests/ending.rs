@@ -32,13 +32,33 @@ fn lines(log: &Log, house: &House) -> Vec<String> {
 
 /// A house of three people whose resource locks them at its end, and a second for that.
 async fn house() -> House {
+    house_with("Auto").await
+}
+
+/// The same with that word for the fast path.
+async fn house_with(fast_path: &str) -> House {
     let house = House::with_settings(3, |settings| settings.cleanup_within = Duration::from_secs(1)).await;
     house.put_secrets().await;
     let mut spec = house.spec();
     spec["deletionPolicy"] = "Lock".into();
+    spec["okta"]["fastPath"] = fast_path.into();
     house.change(&spec).await;
     house.until_ready().await;
     house
+}
+
+/// Somebody leaves, whose lock will be stored and not come into force, so that whoever makes it asks about it again and again.
+fn somebody_leaves(house: &House) {
+    house.teleport.set_lag(Lag { locks_ms: 3_600_000, ..Lag::default() });
+    let org = house.okta.org();
+    org.deactivate(&org.assigned(&house.okta.ready().app_id).unwrap()[0]).unwrap();
+}
+
+/// Teleport falls silent once that lock is stored.
+async fn teleport_falls_silent(house: &House) {
+    let locked = async || if house.teleport.locks().len() == 1 { Ok(()) } else { Err("not yet") };
+    eventually(suites::ground::SOON, "the leaver to be locked", locked).await.unwrap();
+    house.teleport.hold_after(0);
 }
 
 /// What the Event with this reason says.
@@ -110,13 +130,23 @@ async fn p15_deletion_ends_although_teleport_falls_silent_on_a_partial_pass_that
     let _ = log().await;
     let house = with_fast_path().await;
     let users = house.teleport.state().users;
-    // The leaver's lock is stored and not in force, so that the pass asks about it again and again.
-    house.teleport.set_lag(Lag { locks_ms: 3_600_000, ..Lag::default() });
-    let org = house.okta.org();
-    org.deactivate(&org.assigned(&house.okta.ready().app_id).unwrap()[0]).unwrap();
-    let locked = async || if house.teleport.locks().len() == 1 { Ok(()) } else { Err("not yet") };
-    eventually(suites::ground::SOON, "the leaver to be locked", locked).await.unwrap();
-    house.teleport.hold_after(0);
+    somebody_leaves(&house);
+    teleport_falls_silent(&house).await;
+    house.remove().await;
+    let told = event(&house, "LeftBehind").await;
+    assert!(told.contains("Teleport did not answer in time"), "{told}");
+    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (1, users));
+}
+
+// attempt.rs, `run`: `patience`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_deletion_ends_although_teleport_falls_silent_on_a_full_pass_that_has_written() {
+    let _ = log().await;
+    let house = house_with("Disabled").await;
+    let users = house.teleport.state().users;
+    somebody_leaves(&house);
+    house.request().await;
+    teleport_falls_silent(&house).await;
     house.remove().await;
     let told = event(&house, "LeftBehind").await;
     assert!(told.contains("Teleport did not answer in time"), "{told}");

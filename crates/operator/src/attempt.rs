@@ -237,7 +237,8 @@ struct Setting<'a> {
 
 impl Setting<'_> {
     /// Runs the engine. A stop of the process, or the deletion of the resource, ends a pass that has written nothing at
-    /// once; a pass that writes ends by itself, because every further write is refused.
+    /// once; a pass that writes ends by itself, because every further write is refused. But what it asks meanwhile may get no
+    /// answer, and the finalizer waits for it: so after a deletion it has no longer than a partial pass (P15).
     async fn run(&self, ledger: &Ledger, journal: &PassJournal<'_>) -> Option<Report> {
         let wrote = AtomicBool::new(false);
         let generation = Generation::of(self.object);
@@ -268,11 +269,16 @@ impl Setting<'_> {
         };
         let stopped = async {
             tokio::select! {
-                () = self.context.stop.cancelled() => {}
-                () = self.deleted() => {}
-            }
-            if wrote.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
+                () = self.context.stop.cancelled() => {
+                    if wrote.load(Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                () = self.deleted() => {
+                    if wrote.load(Ordering::Relaxed) {
+                        tokio::time::sleep(self.context.fast_path.patience()).await;
+                    }
+                }
             }
         };
         let clients = self.clients.of_pass();

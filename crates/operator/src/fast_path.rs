@@ -49,7 +49,7 @@ pub const INTERVAL: Duration = Duration::from_secs(15);
 /// How long a resource that demands the fast path waits, at the end of its first pass, for the answer of the first poll.
 const FIRST_POLL: Duration = Duration::from_secs(30);
 
-/// How long a partial pass that has written may go on after its lane was shut: by then a call to Teleport has been answered
+/// How long a pass that has written may go on after its resource has ended: by then a call to Teleport has been answered
 /// or given up.
 const LAST_CALL: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ pub(crate) type Wants = UnboundedReceiver<ObjectRef<Guarded>>;
 /// All lanes, and the polls that serve them.
 pub struct FastPath {
     interval: Duration,
-    /// The longest wait for a partial pass at the end of its resource.
+    /// The longest wait for a pass at the end of its resource.
     patience: Duration,
     state: Mutex<State>,
     wants: UnboundedSender<ObjectRef<Guarded>>,
@@ -122,6 +122,11 @@ impl FastPath {
             state.polls.insert(print, AbortOnDropHandle::new(tokio::spawn(task)));
         }
         Some(lane)
+    }
+
+    /// The longest wait for a pass that has written, at the end of its resource.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Whether an earlier process polled for the resource and this one does not yet.
