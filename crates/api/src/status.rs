@@ -64,8 +64,9 @@ pub struct OktaUserSyncStatus {
     pub teleport: Option<TeleportStatus>,
 
     /// The key that the operator made, while okta.privateKeySecretRef is left out: what Okta has to be told.
+    // Large, and most resources have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_key: Option<PublicKey>,
+    pub public_key: Option<Box<PublicKey>>,
 
     /// What the next pass must know of the former ones, so that a restart forgets nothing.
     #[serde(skip_serializing_if = "Option::is_none")]

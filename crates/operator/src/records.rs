@@ -242,4 +242,11 @@ mod tests {
         assert_eq!(records.keep(&["b".to_owned()].into()), [named("a")]);
         assert_eq!((records.take("a").failures, records.take("b").failures), (0, 1));
     }
+
+    /// 500 resources at rest are to fit into a few megabytes (docs/performance.md): what is large and rare is kept elsewhere.
+    #[test]
+    fn what_is_kept_of_a_resource_is_small() {
+        assert!(size_of::<Record>() <= 1600, "{}", size_of::<Record>());
+        assert!(size_of::<api::OktaUserSync>() <= 2100, "{}", size_of::<api::OktaUserSync>());
+    }
 }

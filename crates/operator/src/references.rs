@@ -64,8 +64,7 @@ pub fn references(object: &OktaUserSync) -> BTreeSet<Reference> {
         BundleKind::Secret => (Kind::Secret, bundle.name.as_str()),
     });
     // Those of keys that the operator made for it are named in its status.
-    let made =
-        object.status.iter().flat_map(|status| &status.public_key).flat_map(api::status::PublicKey::secret_names);
+    let made = object.status.iter().flat_map(|status| &status.public_key).flat_map(|key| key.secret_names());
     named
         .chain(bundle)
         .chain(made.map(|name| (Kind::Secret, name)))

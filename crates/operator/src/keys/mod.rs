@@ -76,8 +76,8 @@ pub(crate) async fn tend(
     }
     record.keys.trouble = trouble;
     let public_key = shown?;
-    let changed = previous.public_key.as_ref() != Some(&public_key);
-    changed.then(|| OktaUserSyncStatus { public_key: Some(public_key), ..previous.clone() })
+    let changed = previous.public_key.as_deref() != Some(&public_key);
+    changed.then(|| OktaUserSyncStatus { public_key: Some(Box::new(public_key)), ..previous.clone() })
 }
 
 /// Status knows whole seconds; so that what is read back is what was written.

@@ -184,7 +184,7 @@ mod tests {
             }),
             last_handled_rotation: None,
         };
-        OktaUserSyncStatus { public_key: Some(public_key), ..OktaUserSyncStatus::default() }
+        OktaUserSyncStatus { public_key: Some(Box::new(public_key)), ..OktaUserSyncStatus::default() }
     }
 
     #[test]

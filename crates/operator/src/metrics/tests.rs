@@ -9,7 +9,7 @@ fn resource() -> Resource {
 }
 
 /// A key that the operator made at that time, and that Okta accepts since.
-fn key(created: Timestamp, accepted: Option<Timestamp>) -> api::status::PublicKey {
+fn key(created: Timestamp, accepted: Option<Timestamp>) -> Box<api::status::PublicKey> {
     let jwk = serde_json::json!({ "kty": "RSA", "use": "sig", "kid": "k", "alg": "RS256" });
     let key = serde_json::json!({
         "kid": "k", "jwk": jwk, "secretName": "s", "created": created.to_string(),
