@@ -9,6 +9,7 @@ use std::{
 
 use api::{OktaUserSync, names};
 use futures::{FutureExt as _, Stream, StreamExt as _, future, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
     runtime::{
@@ -32,6 +33,9 @@ use crate::{
 
 /// Name of the obstacle in [`Readiness`] while the watch is broken.
 const OBSTACLE: &str = "watch";
+
+/// `kubectl apply` keeps a copy of the manifest here.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Where resources are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +142,7 @@ fn resources(
     let mut failures = 0_u32;
     let config = watcher::Config { label_selector: shard.selector.clone(), ..watcher::Config::default() };
     let watched = watcher(shard.reach.api::<Guarded>(client), config)
-        .modify(|object| drop(object.meta_mut().managed_fields.take()))
+        .modify(|object| forget_bookkeeping(object.meta_mut()))
         .default_backoff()
         .reflect(writer)
         .inspect(move |event| {
@@ -149,6 +153,15 @@ fn resources(
         .applied_objects()
         .predicate_filter(fingerprint, kube::runtime::PredicateConfig::default());
     trigger_self(watched, ())
+}
+
+/// What others note on a resource for themselves, and what is often larger than the resource: it is not kept in memory, and
+/// never written back.
+fn forget_bookkeeping(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
 }
 
 /// What the watch itself tells: whether it works, and who is gone. `failures`: how often in a row it has failed.
@@ -263,6 +276,15 @@ pub const GRACE: Duration = Duration::from_secs(20);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_note_on_a_resource_is_not_kept() {
+        let kept = || [(names::REQUESTED_AT.to_owned(), "now".to_owned())].into();
+        let mut meta = ObjectMeta { managed_fields: Some(vec![]), annotations: Some(kept()), ..ObjectMeta::default() };
+        meta.annotations.get_or_insert_default().insert(LAST_APPLIED.into(), "{}".into());
+        forget_bookkeeping(&mut meta);
+        assert_eq!(meta, ObjectMeta { annotations: Some(kept()), ..ObjectMeta::default() });
+    }
 
     #[test]
     fn each_shard_has_a_lease_of_its_own() {
