@@ -133,6 +133,7 @@ impl Owed {
         let before = self.hints.len();
         if before > crowd {
             self.hints.retain(|hint| hint.leaving);
+            self.hints.shrink_to_fit();
         }
         self.hints.len() < before
     }
@@ -141,12 +142,16 @@ impl Owed {
     pub fn take(&mut self, most: usize) -> Vec<Hint> {
         self.hints.sort_by_key(|hint| !hint.leaving);
         let most = most.min(self.hints.len());
-        self.hints.drain(..most).collect()
+        let taken = self.hints.drain(..most).collect();
+        // There is one of these for each resource, and mostly nobody in it.
+        self.hints.shrink_to_fit();
+        taken
     }
 
     /// Drops whoever is in `people`.
     pub fn drop_people(&mut self, people: &HashSet<String>) {
         self.hints.retain(|hint| !people.contains(&hint.person));
+        self.hints.shrink_to_fit();
     }
 
     /// Whom it holds.
@@ -204,6 +209,7 @@ mod tests {
         assert_eq!(owed.take(2), [hint("00u1", 1), hint("00u2", 2)]);
         owed.drop_people(&["00u3".to_owned()].into());
         assert!(owed.is_empty() && owed.take(5).is_empty());
+        assert_eq!(owed.hints.capacity(), 0, "nobody takes no room");
         // Those who may have left go first, and are not lost in a crowd.
         owed.add([hint("00u1", 1), hint("00u2", 2)]);
         owed.add([Hint { leaving: true, ..hint("00u2", 3) }]);
