@@ -61,6 +61,14 @@ async fn teleport_falls_silent(house: &House) {
     house.teleport.hold_after(0);
 }
 
+/// The resource is deleted, and goes, though Teleport, which has so many users and one lock on them, is silent.
+async fn ends_with_what_is_left_behind(house: &House, users: usize) {
+    house.remove().await;
+    let told = event(house, "LeftBehind").await;
+    assert!(told.contains("Teleport did not answer in time"), "{told}");
+    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (1, users));
+}
+
 /// What the Event with this reason says.
 async fn event(house: &House, reason: &str) -> String {
     let events: Api<Event> = house.api();
@@ -132,10 +140,7 @@ async fn p15_deletion_ends_although_teleport_falls_silent_on_a_partial_pass_that
     let users = house.teleport.state().users;
     somebody_leaves(&house);
     teleport_falls_silent(&house).await;
-    house.remove().await;
-    let told = event(&house, "LeftBehind").await;
-    assert!(told.contains("Teleport did not answer in time"), "{told}");
-    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (1, users));
+    ends_with_what_is_left_behind(&house, users).await;
 }
 
 // attempt.rs, `run`: `patience`.
@@ -147,10 +152,7 @@ async fn p15_deletion_ends_although_teleport_falls_silent_on_a_full_pass_that_ha
     somebody_leaves(&house);
     house.request().await;
     teleport_falls_silent(&house).await;
-    house.remove().await;
-    let told = event(&house, "LeftBehind").await;
-    assert!(told.contains("Teleport did not answer in time"), "{told}");
-    assert_eq!((house.teleport.locks().len(), house.teleport.state().users), (1, users));
+    ends_with_what_is_left_behind(&house, users).await;
 }
 
 // finalizer.rs, `clean_up`: `for_cleanup`.
