@@ -44,7 +44,7 @@ async fn each_page_but_the_last_comes_with_the_next_one_asked_for_and_none_after
         let asked = (page + 1).min(5);
         assert_eq!(okta.calls() - before, asked, "with page {page} in hand");
         // The answer comes without anybody waiting for it, and still the page after it is not asked for.
-        until("the next page is answered", || lists(&sim) == asked && sim.org().under_way() == 0).await;
+        until("the next page to be answered", || lists(&sim) == asked && sim.org().under_way() == 0).await;
         beside.organisation(&source).await.unwrap();
         assert_eq!(lists(&sim), asked, "with page {page} in hand");
     }
@@ -59,13 +59,13 @@ async fn a_page_is_handed_on_while_the_next_is_held_back_and_giving_up_ends_the_
     let (okta, source) = (client(&sim), app(&sim));
     let mut pages = okta.people(&source);
     assert_eq!(pages.next().await.unwrap().unwrap().items.len(), 1);
-    until("the second page is asked for", || sim.org().under_way() == 1).await;
+    until("the second page to be asked for", || sim.org().under_way() == 1).await;
     // Its reader may ask other things meanwhile: nothing that they need is held.
     let someone = sim.org().assigned(&sim.ready().app_id).unwrap().remove(0);
     okta.person(&source, &someone).await.unwrap();
     assert_eq!(sim.org().under_way(), 1);
     drop(pages);
-    until("Okta sees that nobody waits any more", || sim.org().under_way() == 0).await;
+    until("Okta to see that nobody waits any more", || sim.org().under_way() == 0).await;
     assert_eq!(lists(&sim), 2, "one page more than was taken");
     // Nothing is left of it that a later reader would have to wait for.
     sim.org().clear_faults();
@@ -137,7 +137,7 @@ async fn p01_a_page_that_cannot_be_relied_on_is_the_last_one_that_is_handed_on_o
         let failure = reading.failure.unwrap();
         assert_eq!((reading.pages, reading.complete, failure.reason), (1, false, reason), "{kind}: {failure}");
         assert_eq!(okta.calls() - before, asked, "{kind}");
-        until("nothing is on its way any more", || sim.org().under_way() == 0).await;
+        until("nothing to be on its way any more", || sim.org().under_way() == 0).await;
     }
 }
 
@@ -150,7 +150,7 @@ async fn p14_a_page_that_was_asked_for_ahead_and_refused_waits_like_any_other() 
     let mut pages = okta.people(&source);
     let began = Instant::now();
     assert!(!pages.next().await.unwrap().unwrap().last);
-    until("the second page is refused", || sim.org().counters().statuses.get(&429) == Some(&1)).await;
+    until("the second page to be refused", || sim.org().counters().statuses.get(&429) == Some(&1)).await;
     assert_eq!(lists(&sim), 2);
     assert!(!pages.next().await.unwrap().unwrap().last);
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());

@@ -132,7 +132,7 @@ async fn a_token_may_expire_in_the_middle_of_a_walk() {
     let mut pages = okta.people(&source);
     let first = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
     // The second page is asked for already, with the first token; the third one is not.
-    until("the second page is asked for", || lists(&sim) == 2).await;
+    until("the second page to be asked for", || lists(&sim) == 2).await;
     sim.org().clock().advance_millis(3_700_000);
     let second = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
     let third = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();

@@ -146,7 +146,7 @@ async fn p01_a_cursor_that_has_expired_ends_the_walk() {
     let mut pages = okta.people(&source);
     assert!(!futures::StreamExt::next(&mut pages).await.unwrap().unwrap().last);
     // The second page is asked for already, and names the third.
-    until("the second page is asked for", || lists(&sim) == 2).await;
+    until("the second page to be asked for", || lists(&sim) == 2).await;
     sim.org().clock().advance_millis(120_000);
     assert!(!futures::StreamExt::next(&mut pages).await.unwrap().unwrap().last);
     let failure = futures::StreamExt::next(&mut pages).await.unwrap().unwrap_err();

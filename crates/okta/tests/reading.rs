@@ -175,7 +175,7 @@ async fn p03_who_comes_or_goes_between_two_pages_is_told_apart_by_id() {
     let first = futures::StreamExt::next(&mut pages).await.unwrap().unwrap();
     listed.extend(first.items.into_iter().map(|person| person.id));
     // The second page is on its way while the first one is in hand: it shows who was there when it was asked for.
-    until("the second page is asked for", || lists(&sim) == 2).await;
+    until("the second page to be asked for", || lists(&sim) == 2).await;
     // Two who were listed, two who would have been; and one of these comes back behind the reader.
     for id in [&ids[0], &ids[2], &ids[4], &ids[7]] {
         sim.org().unassign(&saml, id).unwrap();

@@ -57,12 +57,8 @@ pub fn lists(sim: &OktaSim) -> u64 {
 
 /// Waits until that holds.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let looks = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(20), looks).await.is_ok(), "never: {what}");
+    let look = async || if holds() { Ok(()) } else { Err("not yet") };
+    testkit::eventually(Duration::from_secs(20), what, look).await.unwrap();
 }
 
 /// What came of reading a list.
