@@ -175,7 +175,11 @@ fn observe(
         Ok(watcher::Event::InitDone) => {
             readiness.cleared(OBSTACLE);
             readiness.role(Role::Leading);
-            let there = context.watched.state().iter().filter_map(|object| object.uid()).collect();
+            let all = context.watched.state();
+            for object in &all {
+                shown(object, context);
+            }
+            let there = all.iter().filter_map(|object| object.uid()).collect();
             context.fast_path.keep(&there);
             for gone in context.records.keep(&there) {
                 context.metrics.forget(&gone);
@@ -191,12 +195,22 @@ fn observe(
             context.records.forget(meta.uid.as_deref().unwrap_or_default(), &gone);
             context.metrics.forget(&gone);
         }
-        Ok(_) => readiness.cleared(OBSTACLE),
+        Ok(watcher::Event::Apply(object)) => {
+            readiness.cleared(OBSTACLE);
+            shown(object, context);
+        }
+        Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => readiness.cleared(OBSTACLE),
         Err(error) => {
             let why = format!("OktaUserSyncs cannot be watched: {error}");
             readiness.blocked_for(OBSTACLE, why, next_failure_within(failures));
         }
     }
+}
+
+/// Tells the record of a resource what the store of the watch, which is told first, shows by now.
+fn shown(object: &Guarded, context: &Context) {
+    let meta = object.meta();
+    context.records.shown(meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref());
 }
 
 /// When the next failure would be known at the latest. A watch that works again says nothing as long as nobody writes a

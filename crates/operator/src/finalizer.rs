@@ -129,9 +129,8 @@ async fn try_again(
     warn!(namespace = object.namespace(), name = object.name_any(), "{why}");
     let generation = object.metadata.generation.unwrap_or_default();
     let next = status::leaving(&previous, generation, Timestamp::now(), &why);
-    match next {
-        Some(next) => drop(reconcile::write(context, object, record, &previous, next).await?),
-        None => record.status = Some(previous),
+    if let Some(next) = next {
+        reconcile::write(context, object, record, &previous, next).await?;
     }
     let wait = context.backoff.after(record.failures, left.max(Duration::from_secs(1)));
     Ok(Action::requeue(pace::jittered(wait, &format!("{:?}/{}", object.uid(), record.failures))))

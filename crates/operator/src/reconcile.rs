@@ -26,7 +26,7 @@ use crate::{
     leader::Claim,
     metrics::Metrics,
     pace::{self, Backoff},
-    records::{Record, Records},
+    records::{Record, Records, Unshown},
     resolve::Resolver,
     secrets::KubeSecrets,
     status,
@@ -127,35 +127,46 @@ pub enum ReconcileError {
 /// # Errors
 /// The Kubernetes API refused or did not answer.
 pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
-    let object = match &guarded.0 {
-        Ok(object) => object,
+    let uid = guarded.uid().unwrap_or_default();
+    let mut record = context.records.take(&uid);
+    // Looked up after the record was taken, which knows no status that the watch shows. What led here may be older.
+    let guarded = newest(&guarded, &context).unwrap_or(guarded);
+    let done = match &guarded.0 {
+        Ok(object) => {
+            context.metrics.undecodable(context.records.decodable(&uid, true));
+            record.shown_as.get_or_insert_with(|| resource(object));
+            Box::pin(look(&context, object, &mut record)).await
+        }
         Err(invalid) => {
-            let uid = invalid.metadata.uid.clone().unwrap_or_default();
             context.metrics.undecodable(context.records.decodable(&uid, false));
             let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
             // No status is written: it would lose what the former one remembers (P5), which cannot be read either.
             warn!(?namespace, ?name, "left alone, because it cannot be decoded: {}", invalid.error);
-            return Ok(Action::await_change());
+            Ok(Action::await_change())
         }
     };
-    let uid = object.uid().unwrap_or_default();
-    context.metrics.undecodable(context.records.decodable(&uid, true));
-    let mut record = context.records.take(&uid);
-    record.shown_as.get_or_insert_with(|| resource(object));
-    let done = Box::pin(look(&context, object, &mut record)).await;
     // One that was deleted meanwhile has been forgotten already, and is not to be remembered again.
-    if context.watched.get(&reference(object)).is_some_and(|now| now.uid() == object.metadata.uid) {
+    if newest(&guarded, &context).is_some() {
         context.records.put(&uid, record);
+        // The watch may have shown what was written before there was a record that could have been told.
+        if let Some(now) = newest(&guarded, &context) {
+            context.records.shown(&uid, now.resource_version().as_deref());
+        }
     }
     Ok(done?)
+}
+
+/// The resource as the watch saw it last, if it is still there.
+fn newest(guarded: &Guarded, context: &Context) -> Option<Arc<Guarded>> {
+    let reference = ObjectRef::new(&guarded.name_any()).within(&guarded.namespace().unwrap_or_default());
+    context.watched.get(&reference).filter(|now| now.uid() == guarded.uid())
 }
 
 async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record) -> Result<Action, ApiError> {
     if !context.claim.holds() || context.stop.is_cancelled() {
         return Ok(Action::await_change());
     }
-    let shown = || record_status(object);
-    let previous = record.status.clone().unwrap_or_else(shown);
+    let previous = record.status_of(object);
     let uid = object.uid().unwrap_or_default();
     if object.metadata.deletion_timestamp.is_some() {
         context.fast_path.close(&uid).await;
@@ -166,9 +177,10 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         };
     }
     if record.unwritten {
-        write(context, object, record, &shown(), previous).await?;
+        let shown = object.status.clone().unwrap_or_default();
+        write(context, object, record, &shown, previous).await?;
     }
-    let previous = record.status.clone().unwrap_or_else(shown);
+    let previous = record.status_of(object);
     context.metrics.status(&resource(object), &previous);
     context.metrics.spec(&resource(object), &object.spec);
     let generation = generation(object);
@@ -202,7 +214,7 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
             && let Some(next) = status::begun(&previous, generation, Timestamp::now())
         {
             object.metadata.resource_version = write(context, object, record, &previous, next).await?;
-            previous = record.status.clone().unwrap_or(previous);
+            previous = record.status_of(object);
         }
     }
     let mut why = why;
@@ -214,7 +226,7 @@ async fn look(context: &Arc<Context>, object: &OktaUserSync, record: &mut Record
         if let Some(version) = publish(context, object, record, &previous, next).await? {
             object.metadata.resource_version = Some(version);
         }
-        previous = record.status.clone().unwrap_or(previous);
+        previous = record.status_of(object);
     }
     let Some(why) = why else {
         debug!(name = object.name_any(), "not due");
@@ -263,17 +275,18 @@ pub(crate) async fn write(
     next: OktaUserSyncStatus,
 ) -> Result<Option<String>, ApiError> {
     record.unwritten = true;
-    let next = record.status.insert(next);
-    match context.store.write_status(object, previous, next).await {
+    let unshown = record.unshown.insert(Box::new(Unshown { status: next, until: None }));
+    match context.store.write_status(object, previous, &unshown.status).await {
         Ok(written) => {
             warn_of_definition(object, previous, &written.status);
-            *next = written.status;
+            let version = written.version.clone();
+            **unshown = Unshown::written(written);
             record.unwritten = false;
-            Ok(written.version)
+            Ok(version)
         }
         Err(error) => {
             if error.is_overtaken() {
-                record.status = None;
+                record.unshown = None;
                 record.unwritten = false;
             }
             Err(error)
@@ -317,10 +330,6 @@ fn approval_seen(record: &Record) -> Option<&str> {
     record.passed.then(|| record.approval.as_deref().unwrap_or_default())
 }
 
-fn record_status(object: &OktaUserSync) -> OktaUserSyncStatus {
-    object.status.clone().unwrap_or_default()
-}
-
 /// To look again when the next pass, or something about keys, is due.
 fn until_next(status: &OktaUserSyncStatus, record: &Record) -> Action {
     let now = Timestamp::now();
@@ -350,3 +359,6 @@ pub fn after_error(guarded: &Guarded, error: &ReconcileError, context: &Context)
     context.records.put(&uid, record);
     Action::requeue(pace::jittered(wait, &seed))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use api::OktaUserSyncStatus;
+use api::{OktaUserSync, OktaUserSyncStatus, condition};
 use engine::{failure::Failure, ledger::Ledger};
 use jiff::Timestamp;
 
@@ -17,15 +17,16 @@ use crate::{
     keys::Upkeep,
     metrics::Resource,
     resolve::{Clients, Print},
+    store::Written,
 };
 
 /// What is known of one resource.
 #[derive(Debug, Default)]
 pub struct Record {
-    /// The status that was written last. It is newer than what a watch shows just after the write, and the brake counts
-    /// by it (P5).
-    pub status: Option<OktaUserSyncStatus>,
-    /// The status that could not be written yet.
+    /// The status that was made last, as long as the watch does not show it: just after the write it shows an older one,
+    /// and the brake counts by the newest (P5).
+    pub unshown: Option<Box<Unshown>>,
+    /// The status could not be written yet.
     pub unwritten: bool,
     /// Clients of the last pass.
     pub clients: Option<Clients>,
@@ -47,6 +48,35 @@ pub struct Record {
     pub keys: Upkeep,
     /// Its name in metrics.
     pub shown_as: Option<Resource>,
+}
+
+/// A status that is newer, or knows more, than what the watch shows.
+#[derive(Debug)]
+pub struct Unshown {
+    /// All of it.
+    pub status: OktaUserSyncStatus,
+    /// The version of the resource at which the watch shows all of it; `None`: at none.
+    pub until: Option<String>,
+}
+
+impl Unshown {
+    /// The status as it was written. Where the definition has no place for part of it, no watch ever shows that.
+    #[must_use]
+    pub fn written(Written { version, status }: Written) -> Self {
+        let whole = condition::find(&status.conditions, condition::DEFINITION_OUTDATED).is_none();
+        Self { until: version.filter(|_| whole), status }
+    }
+}
+
+impl Record {
+    /// The newest status of a resource whose newest state in the watch is `object`.
+    #[must_use]
+    pub fn status_of(&self, object: &OktaUserSync) -> OktaUserSyncStatus {
+        match &self.unshown {
+            Some(unshown) => unshown.status.clone(),
+            None => object.status.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// All records, by uid, so that a resource made anew under an old name starts from nothing.
@@ -80,6 +110,14 @@ impl Records {
     /// Puts it back.
     pub fn put(&self, uid: &str, record: Box<Record>) {
         self.state().records.insert(uid.to_owned(), record);
+    }
+
+    /// The watch shows the resource at that version. A status that was written as this version is kept no longer: from now
+    /// on that of the watch is as new, and there are many resources. (It is looked up there after the record was taken.)
+    pub fn shown(&self, uid: &str, version: Option<&str>) {
+        if let (Some(record), Some(version)) = (self.state().records.get_mut(uid), version) {
+            record.unshown.take_if(|unshown| unshown.until.as_deref() == Some(version));
+        }
     }
 
     /// Forgets a resource that is gone.
@@ -232,6 +270,31 @@ mod tests {
         assert_eq!(records.take("1").failures, 0);
     }
 
+    // records.rs, `written`, `shown`.
+    #[test]
+    fn p05_a_status_goes_when_the_watch_shows_all_of_it_and_not_before() {
+        let records = Records::default();
+        let kept = |unshown: Unshown, shown: Option<&str>| {
+            records.put("1", Box::new(Record { unshown: Some(Box::new(unshown)), ..Record::default() }));
+            records.shown("1", shown);
+            records.shown("2", shown);
+            records.take("1").unshown.is_some()
+        };
+        let written = |version: Option<&str>, type_: &str| {
+            let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH);
+            let conditions = vec![condition::condition(type_, true, "X", "", 1, &time)];
+            let status = OktaUserSyncStatus { conditions, ..OktaUserSyncStatus::default() };
+            Unshown::written(Written { version: version.map(str::to_owned), status })
+        };
+        let whole = |version| written(version, condition::READY);
+        assert!(!kept(whole(Some("7")), Some("7")));
+        assert!(kept(whole(Some("7")), Some("6")) && kept(whole(Some("7")), None), "an older one is shown");
+        assert!(kept(whole(None), None) && kept(whole(None), Some("7")), "nobody knows at which version");
+        let unwritten = Unshown { status: OktaUserSyncStatus::default(), until: None };
+        assert!(kept(unwritten, Some("7")), "it is not written yet");
+        assert!(kept(written(Some("7"), condition::DEFINITION_OUTDATED), Some("7")), "part of it is shown nowhere");
+    }
+
     #[test]
     fn who_is_gone_unseen_is_forgotten_with_its_metrics() {
         let records = Records::default();
@@ -246,7 +309,7 @@ mod tests {
     /// 500 resources at rest are to fit into a few megabytes (docs/performance.md): what is large and rare is kept elsewhere.
     #[test]
     fn what_is_kept_of_a_resource_is_small() {
-        assert!(size_of::<Record>() <= 1600, "{}", size_of::<Record>());
+        assert!(size_of::<Record>() <= 560, "{}", size_of::<Record>());
         assert!(size_of::<api::OktaUserSync>() <= 2100, "{}", size_of::<api::OktaUserSync>());
     }
 }
