@@ -11,7 +11,7 @@
 //! * **Held removals.** From the moment that a set is held, a partial pass removes nobody, until a full pass lets go.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -51,8 +51,8 @@ struct State {
     /// People whom a partial pass has dealt with since the full pass began, or is dealing with.
     claimed: HashMap<Box<str>, Claim>,
     /// People on whom the full pass is writing, with how many writes, and who waits for their end. Few at a time, and none
-    /// between passes; a tree gives their memory back.
-    busy: BTreeMap<Box<str>, Busy>,
+    /// between passes; then it takes no room, as there are many ledgers.
+    busy: HashMap<Box<str>, Busy>,
     /// Locks on leavers that the full pass has stored: who left, and the lock's name.
     stored: Vec<(Box<str>, String)>,
 }
@@ -370,6 +370,9 @@ impl Drop for Turn<'_> {
                 state.busy.remove(self.okta_id);
             }
         }
+        if state.busy.is_empty() {
+            state.busy = HashMap::new();
+        }
     }
 }
 
@@ -429,6 +432,15 @@ mod tests {
         assert_eq!(counted(&[(98, 3)], &[98, 99, 99]), [(98, 3)], "they stand under another minute");
         assert_eq!(counted(&[(98, 5)], &[99]), [(98, 5)], "some of them have come back");
         assert_eq!(counted(&[], &[40, 101]), [(100, 1)], "an hour ago; and a clock that is ahead");
+    }
+
+    #[test]
+    fn whoever_was_written_on_takes_no_room_afterwards() {
+        let ledger = Ledger::default();
+        let turns = ["00u1", "00u2", "00u1"].map(|okta_id| ledger.turn(okta_id));
+        assert_eq!((turns.iter().flatten().count(), ledger.state().busy.len()), (3, 2));
+        drop(turns);
+        assert_eq!(ledger.state().busy.capacity(), 0);
     }
 
     #[tokio::test]

@@ -52,6 +52,7 @@ impl Words {
         if let Some(last) = self.chunks.last_mut() {
             last.shrink_to_fit();
         }
+        self.chunks.shrink_to_fit();
     }
 
     /// Adds a text.
