@@ -239,7 +239,7 @@ fn follow(event: &Result<watcher::Event<Guarded>, watcher::Error>, context: &Con
         Ok(watcher::Event::Apply(guarded) | watcher::Event::InitApply(guarded)) => {
             // One that cannot be decoded is left alone, and so is what it may refer to.
             let wanted = guarded.0.as_ref().map(references).unwrap_or_default();
-            watches.follow(guarded.meta().uid.as_deref().unwrap_or_default(), wanted);
+            watches.follow(guarded.meta().uid.as_deref().unwrap_or_default(), &wanted);
             if guarded.meta().deletion_timestamp.is_some() {
                 context.records.depart();
             }

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -81,8 +82,9 @@ pub struct Watches {
     client: Client,
     /// Told of each object that was made, written or deleted.
     told: UnboundedSender<Reference>,
-    wanted: HashMap<String, BTreeSet<Reference>>,
-    running: HashMap<Reference, AbortOnDropHandle<()>>,
+    /// By uid. Most resources refer to what others refer to as well.
+    wanted: HashMap<String, Box<[Arc<Reference>]>>,
+    running: HashMap<Arc<Reference>, AbortOnDropHandle<()>>,
 }
 
 impl Watches {
@@ -93,18 +95,24 @@ impl Watches {
     }
 
     /// The resource `uid` refers to `references` now.
-    pub fn follow(&mut self, uid: &str, references: BTreeSet<Reference>) {
-        if self.wanted.get(uid).is_some_and(|before| *before == references) {
+    pub fn follow(&mut self, uid: &str, references: &BTreeSet<Reference>) {
+        if self.wanted.get(uid).is_some_and(|before| before.iter().map(AsRef::as_ref).eq(references)) {
             return;
         }
-        for reference in &references {
-            if !self.running.contains_key(reference) {
-                let task = watch(self.client.clone(), reference.clone(), self.told.clone());
-                self.running.insert(reference.clone(), AbortOnDropHandle::new(tokio::spawn(task)));
-            }
-        }
-        self.wanted.insert(uid.to_owned(), references);
+        let wanted = references.iter().map(|reference| self.watched(reference)).collect();
+        self.wanted.insert(uid.to_owned(), wanted);
         self.end_unwanted();
+    }
+
+    /// The reference, which is watched from now on.
+    fn watched(&mut self, reference: &Reference) -> Arc<Reference> {
+        if let Some((watched, _)) = self.running.get_key_value(reference) {
+            return watched.clone();
+        }
+        let watched = Arc::new(reference.clone());
+        let task = watch(self.client.clone(), reference.clone(), self.told.clone());
+        self.running.insert(watched.clone(), AbortOnDropHandle::new(tokio::spawn(task)));
+        watched
     }
 
     /// The resource `uid` is gone.
@@ -121,7 +129,7 @@ impl Watches {
     }
 
     fn end_unwanted(&mut self) {
-        let wanted: HashSet<&Reference> = self.wanted.values().flatten().collect();
+        let wanted: HashSet<&Arc<Reference>> = self.wanted.values().flatten().collect();
         self.running.retain(|reference, _| wanted.contains(reference));
     }
 }
@@ -249,11 +257,13 @@ mod tests {
     async fn a_watch_lives_as_long_as_somebody_refers_to_it() {
         let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         let mut watches = Watches::new(client, tokio::sync::mpsc::unbounded_channel().0);
-        let running = |watches: &Watches| watches.running.keys().cloned().collect::<BTreeSet<_>>();
-        watches.follow("1", [secret("a"), secret("b")].into());
-        watches.follow("2", [secret("a")].into());
+        let running = |watches: &Watches| watches.running.keys().map(|of| (**of).clone()).collect::<BTreeSet<_>>();
+        watches.follow("1", &[secret("a"), secret("b")].into());
+        watches.follow("2", &[secret("a")].into());
+        // Hundreds of resources may refer to one Secret: its name is kept once.
+        assert!(Arc::ptr_eq(&watches.wanted["1"][0], &watches.wanted["2"][0]));
         assert_eq!(running(&watches), [secret("a"), secret("b")].into());
-        watches.follow("1", [secret("c")].into());
+        watches.follow("1", &[secret("c")].into());
         assert_eq!(running(&watches), [secret("a"), secret("c")].into());
         watches.forget("2");
         assert_eq!(running(&watches), [secret("c")].into());
