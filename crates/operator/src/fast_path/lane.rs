@@ -20,11 +20,12 @@ use engine::{
     report::Read,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio_util::sync::CancellationToken;
 
+use self::happening::Happening;
 use super::shown::Shown;
 use crate::{reconcile::Generation, resolve::Print};
 
+mod happening;
 mod setup;
 mod work;
 
@@ -44,12 +45,13 @@ pub(crate) struct Lane {
     /// Held while a partial pass runs: there is one at a time.
     working: tokio::sync::Mutex<()>,
     /// Nothing more begins here, and nothing more is written.
-    shut: CancellationToken,
+    shut: Happening,
     /// What has written is not waited for any longer either.
-    given_up: CancellationToken,
+    given_up: Happening,
     /// A full pass is under way.
     passing: AtomicBool,
-    polled: tokio::sync::watch::Sender<bool>,
+    /// A poll has had an answer for it.
+    polled: Happening,
 }
 
 struct State {
@@ -57,8 +59,8 @@ struct State {
     owed: Owed,
     /// How often somebody who is owed was tried.
     tries: HashMap<String, u32>,
-    /// Why the log may not be read.
-    refusal: Option<Failure>,
+    /// Why the log may not be read; mostly it may.
+    refusal: Option<Box<Failure>>,
     /// The poll has not looked for this lane yet: it has to begin here.
     joins: Option<Timestamp>,
     wished: Option<Instant>,
@@ -87,10 +89,10 @@ impl Lane {
             setup: Mutex::new(setup),
             state: Mutex::new(state),
             working: tokio::sync::Mutex::new(()),
-            shut: CancellationToken::new(),
-            given_up: CancellationToken::new(),
+            shut: Happening::default(),
+            given_up: Happening::default(),
             passing: AtomicBool::new(false),
-            polled: tokio::sync::watch::Sender::new(false),
+            polled: Happening::default(),
         }
     }
 
@@ -105,12 +107,12 @@ impl Lane {
         state.shown.joins(&read);
         state.refusal = refusal;
         drop(state);
-        self.polled.send_replace(true);
+        self.polled.happens();
     }
 
     /// Whether a poll has had an answer for it.
     pub(super) fn has_polled(&self) -> bool {
-        *self.polled.borrow()
+        self.polled.has_happened()
     }
 
     pub(super) fn set_up(&self, setup: Setup) {
@@ -147,13 +149,12 @@ impl Lane {
 
     /// Returns when the log has answered once, with whatever.
     pub(crate) async fn polled(&self) {
-        // The other end is this lane itself.
-        let _ = self.polled.subscribe().wait_for(|polled| *polled).await;
+        self.polled.wait().await;
     }
 
     /// Why the log may not be read, if that was the last answer.
     pub(crate) fn refusal(&self) -> Option<Failure> {
-        self.state().refusal.clone()
+        self.state().refusal.as_deref().cloned()
     }
 
     pub(super) fn uid(&self) -> &str {
@@ -202,19 +203,19 @@ impl Lane {
         }
         let granted_now = state.refusal.take().is_some();
         drop(state);
-        self.polled.send_replace(true);
+        self.polled.happens();
         granted_now
     }
 
     /// The log could not be read. Answers whether it had been granted before.
     pub(super) fn failed(&self, to: FastPathState, message: &str, refusal: Option<Failure>) -> bool {
         let mut state = self.state();
-        let refused_now = refusal.is_some() && state.refusal.is_none() && *self.polled.borrow();
+        let refused_now = refusal.is_some() && state.refusal.is_none() && self.polled.has_happened();
         state.shown.failed(to, message);
         // What cannot be read at the moment is not thereby granted.
-        state.refusal = refusal.or_else(|| state.refusal.take());
+        state.refusal = refusal.map(Box::new).or_else(|| state.refusal.take());
         drop(state);
-        self.polled.send_replace(true);
+        self.polled.happens();
         refused_now
     }
 
@@ -237,7 +238,7 @@ impl Lane {
 
     /// Nothing more begins, and what is under way writes nothing more; if it has written nothing so far, it ends at once.
     pub(super) fn shut(&self) {
-        self.shut.cancel();
+        self.shut.happens();
     }
 
     /// The same, and waits for the end of what is under way, but for so long at most: an answer that does not come must not
@@ -245,7 +246,7 @@ impl Lane {
     pub(super) async fn close(&self, most: Duration) {
         self.shut();
         if tokio::time::timeout(most, self.working.lock()).await.is_err() {
-            self.given_up.cancel();
+            self.given_up.happens();
             drop(self.working.lock().await);
         }
     }
@@ -253,14 +254,14 @@ impl Lane {
     /// Returns when a partial pass is to be broken off. One that has written is waited for a while, so that a write under way
     /// is not overtaken by what comes after it.
     async fn broken_off(&self, wrote: &AtomicBool) {
-        self.shut.cancelled().await;
+        self.shut.wait().await;
         if wrote.load(Ordering::Relaxed) {
-            self.given_up.cancelled().await;
+            self.given_up.wait().await;
         }
     }
 
     fn is_shut(&self) -> bool {
-        self.shut.is_cancelled()
+        self.shut.has_happened()
     }
 
     fn setup(&self) -> MutexGuard<'_, Setup> {
@@ -269,5 +270,16 @@ impl Lane {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one for each resource, whether anything happens or not: what is large and rare is kept elsewhere.
+    #[test]
+    fn what_is_kept_of_a_lane_is_small() {
+        assert!(size_of::<Lane>() <= 1040, "{}", size_of::<Lane>());
     }
 }
