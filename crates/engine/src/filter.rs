@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     failure::{Class, Failure, Side},
+    moments,
     person::Person,
 };
 
@@ -50,6 +51,7 @@ impl Filter {
     /// person for whom it fails is kept as they are.
     pub fn matches(&self, person: &Person) -> Result<bool, String> {
         let mut context = Context::default();
+        moments::declare(&mut context).map_err(|e| e.to_string())?;
         let user = json!({ "id": person.id, "status": person.status.as_str(), "profile": person.profile });
         let app_user = json!({
             "userName": person.user_name,
@@ -63,5 +65,37 @@ impl Filter {
             Ok(other) => Err(format!("scope.filter gives {:?}, not true or false", other.type_of())),
             Err(e) => Err(format!("scope.filter fails: {e}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::person::PersonStatus;
+
+    #[test]
+    fn dates_of_a_profile_are_compared_as_moments() {
+        let filter = Filter::compile(
+            "timestamp(user.profile.contractEnd) - timestamp(user.profile.contractBegin) >= duration('720h')",
+        );
+        let filter = filter.unwrap().unwrap();
+        let belongs = |begin: &str, end: &str| {
+            let profile = [("contractBegin", begin), ("contractEnd", end)];
+            let profile: Map<String, Value> = profile.into_iter().map(|(name, at)| (name.into(), at.into())).collect();
+            filter.matches(&Person {
+                id: "00u1".to_owned(),
+                user_name: None,
+                status: PersonStatus::Active,
+                becoming: None,
+                assignment: None,
+                app_profile: Map::new(),
+                profile,
+            })
+        };
+        assert_eq!(belongs("2026-01-01T00:00:00Z", "2026-01-31T01:00:00+01:00"), Ok(true));
+        assert_eq!(belongs("2026-01-01T00:00:00Z", "2026-01-30T00:00:00Z"), Ok(false));
+        assert!(belongs("2026-01-01T00:00:00Z", "next month").unwrap_err().contains("timestamp"));
     }
 }

@@ -25,6 +25,7 @@ pub mod guard;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
+pub mod moments;
 pub mod name;
 pub mod name_index;
 pub mod observed;

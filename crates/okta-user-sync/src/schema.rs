@@ -160,6 +160,7 @@ fn broken_rules(schema: &JSONSchemaProps, value: &Value) -> Vec<String> {
 fn evaluate(expression: &str, variables: &[(&str, Value)]) -> Result<bool, String> {
     let program = Program::compile(expression).map_err(|e| e.to_string())?;
     let mut context = Context::default();
+    engine::moments::declare(&mut context).map_err(|e| e.to_string())?;
     for (name, value) in variables {
         context.add_variable(*name, value).map_err(|e| e.to_string())?;
     }
