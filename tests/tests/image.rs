@@ -20,6 +20,9 @@ const MOST_BYTES: u64 = 20 * 1024 * 1024;
 /// The recipe that needs nothing but an engine for containers, and the one over a root file system that is there.
 const RECIPES: [&str; 2] = ["Dockerfile", "image/Dockerfile"];
 
+/// The image needs Rust 1 with this minor version, for its musl: packed relocations are what makes the program start.
+const OLDEST_RUST: u32 = 93;
+
 fn recipe(name: &str) -> String {
     fs::read_to_string(repository().join(name)).unwrap()
 }
@@ -43,9 +46,12 @@ fn what_the_recipe_copies_and_builds_exists() {
         let member = member.trim_matches('"').trim_end_matches("/*");
         assert!(copied.contains(&member), "the Dockerfile does not copy {member}");
     }
-    let least = workspace.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
-    assert!(recipe.contains(&format!("ARG RUST={least}")), "it builds with the oldest Rust that is promised");
     let build = fs::read_to_string(repository().join("image/build")).unwrap();
+    assert!(recipe.contains(&format!("ARG RUST=1.{OLDEST_RUST}\n")), "the oldest Rust that image/build can do with");
+    assert!(build.contains(&format!("Needed: Rust 1.{OLDEST_RUST} or later")));
+    let least =
+        workspace.lines().find_map(|line| line.strip_prefix("rust-version = \"1.")).unwrap().trim_end_matches('"');
+    assert!(least.parse::<u32>().unwrap() <= OLDEST_RUST, "the sources need a later one");
     let manifest = fs::read_to_string(repository().join("crates/okta-user-sync/Cargo.toml")).unwrap();
     assert!(build.contains("--no-default-features") && manifest.contains("default = [\"demo\"]"));
 }
@@ -103,6 +109,8 @@ fn missing() -> Option<&'static str> {
         Some(NO_BUILDAH)
     } else if !target.is_ok_and(|folder| Path::new(folder.trim()).is_dir()) {
         Some("this Rust cannot build for musl (rustup target add)")
+    } else if minor_of_rust() < OLDEST_RUST {
+        Some("this Rust is too old for the image (1.93 or later; rustup update)")
     } else if !has(&["musl-gcc", "--version"]) {
         Some("there is no C compiler for musl (Debian: apt-get install musl-tools)")
     } else if !has(&["cargo", "auditable", "--help"]) {
@@ -112,6 +120,11 @@ fn missing() -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn minor_of_rust() -> u32 {
+    let version = succeed(Command::new("rustc").arg("--version")).unwrap();
+    version.split('.').nth(1).unwrap().parse().unwrap()
 }
 
 fn target() -> String {
