@@ -1,11 +1,12 @@
 //! Runs one pure part of the engine once, so that its instructions can be counted (`tests/instructions.rs`): `count plan`,
-//! `count traits`, `count hash`. What stands in [`measured`] is what is counted; all that prepares it is not.
+//! `count traits`, `count hash`, `count again`. What stands in [`measured`] is what is counted; all that prepares it is not.
 
 use std::{collections::HashMap, hint::black_box, process::ExitCode};
 
 use engine::{
     cluster::{ClusterFacts, OriginMode},
     desired::{Carried, desired},
+    feed::Cursor,
     guard::plan_hash,
     observed::Observed,
     people::{Cause, People},
@@ -29,6 +30,9 @@ const ATTRIBUTES: usize = 300;
 /// Removals in the plan that is hashed.
 const REMOVALS: usize = 10_000;
 
+/// Events of the System Log in a poll that were told by the one before.
+const EVENTS: usize = 10_000;
+
 fn main() -> ExitCode {
     let what = std::env::args().nth(1).unwrap_or_default();
     let done = match what.as_str() {
@@ -41,7 +45,8 @@ fn main() -> ExitCode {
             let removals: Vec<Removal> = (0..REMOVALS).map(removal).collect();
             Ok(measured(|| plan_hash(&removals)).len())
         }
-        _ => Err("say what to count: plan, traits or hash".to_owned()),
+        "again" => Ok(told_again()),
+        _ => Err("say what to count: plan, traits, hash or again".to_owned()),
     };
     match done {
         Ok(size) => {
@@ -82,6 +87,38 @@ fn plan_of_many(policy: &Policy) -> usize {
         now: Timestamp::UNIX_EPOCH,
     };
     measured(|| plan(situation)).removals.len()
+}
+
+/// Events in a poll that are known from the poll before.
+fn told_again() -> usize {
+    let events: Vec<String> = (0..EVENTS).map(event).collect();
+    let mut cursor = Cursor::since(Timestamp::UNIX_EPOCH);
+    let mut first = cursor.reading();
+    for (n, event) in events.iter().enumerate() {
+        first.read(event.as_bytes(), &uuid(n));
+    }
+    let texts = first.end();
+    cursor.met(texts);
+    let ids: Vec<String> = (0..EVENTS).map(uuid).collect();
+    let told = ids.iter().map(|id| (id.as_str(), Timestamp::UNIX_EPOCH));
+    cursor.advance(Timestamp::UNIX_EPOCH, told, SignedDuration::from_mins(6));
+    measured(|| {
+        let mut reading = cursor.reading();
+        events.iter().filter(|event| reading.again(event.as_bytes()).is_some()).count()
+    })
+}
+
+fn uuid(n: usize) -> String {
+    format!("{n:08x}-7d2c-11f0-9a5e-0123456789ab")
+}
+
+/// An event, as long as most of them are.
+fn event(n: usize) -> String {
+    let event = json!({
+        "uuid": uuid(n), "published": "2026-01-01T00:00:00.000Z", "eventType": "group.user_membership.add",
+        "target": [{ "id": format!("00u{n:017}"), "type": "User" }], "debugContext": "x".repeat(1200),
+    });
+    event.to_string()
 }
 
 fn policy() -> Result<Policy, String> {

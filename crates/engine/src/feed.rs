@@ -13,6 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Failure;
 
+mod texts;
+
+pub use texts::{Place, Reading, Texts};
+
 /// What is watched for one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
@@ -60,6 +64,8 @@ pub struct Cursor {
     /// tens of thousands; of two ids with one hash (once in 2^64) the second event would be lost, which costs time and
     /// nothing else.
     seen: HashMap<u64, i64>,
+    /// How the events of the last reading stood there.
+    texts: Texts,
     hasher: RandomState,
 }
 
@@ -67,7 +73,7 @@ impl Cursor {
     /// A feed that begins at that time, by Okta's clock: where it was left, or when the last full pass began.
     #[must_use]
     pub fn since(position: Timestamp) -> Self {
-        Self { position, seen: HashMap::new(), hasher: RandomState::new() }
+        Self { position, seen: HashMap::new(), texts: Texts::default(), hasher: RandomState::new() }
     }
 
     /// Where it was read to.

@@ -4,17 +4,22 @@
 //! authority, so an event that is lost or comes late costs time and nothing else (reference: okta-api §7).
 //!
 //! Each poll asks for a span of time with both ends (`since`, `until`), as a list without `until` has no end. Events may
-//! become visible later than they happened, so spans overlap, and events that were seen are told apart by their `uuid`.
+//! become visible later than they happened, so spans overlap, and events that were seen are told apart by their `uuid`:
+//! after a mass change they are thousands, so those that stand in the answer as they stood before are not decoded
+//! ([`again`]).
 
 use engine::{
     failure::{Class, Failure},
-    feed::{Cursor, Hint, News, Watch},
+    feed::{Cursor, Hint, News, Texts, Watch},
 };
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use self::again::Shown;
 use crate::{error::OktaError, http::Target, pager::List, people::EntryFault, scope::Scope, session::Session};
+
+mod again;
 
 /// How far a poll reaches back behind the last one.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(3);
@@ -129,8 +134,9 @@ pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watc
         format!("the System Log was not read for more than {} minutes", GAP.as_mins())
     } else {
         match fetch(session, cursor, watches, now).await {
-            Ok(Some(events)) => {
+            Ok(Some((events, texts))) => {
                 let fresh: Vec<Event> = events.into_iter().filter(|event| !cursor.has_seen(&event.uuid)).collect();
+                cursor.met(texts);
                 cursor.advance(now, fresh.iter().map(|event| (event.uuid.as_str(), event.at)), OVERLAP * 2);
                 return Ok(watches.iter().map(|watch| news(&fresh, watch)).collect());
             }
@@ -146,27 +152,31 @@ pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watc
     Ok(watches.iter().map(|_| News::full(gap.clone())).collect())
 }
 
-/// All events of the span; `None` when there are too many.
+/// The events of the span that may not have been told, and how all of them stood there; `None` when there are too many.
 async fn fetch(
     session: &Session,
     cursor: &Cursor,
     watches: &[Watch],
     now: Timestamp,
-) -> Result<Option<Vec<Event>>, Failure> {
+) -> Result<Option<(Vec<Event>, Texts)>, Failure> {
     let since = cursor.position().min(now).saturating_sub(OVERLAP).unwrap_or(now);
     let target = Target::new(&["api", "v1", "logs"]).map_err(Failure::from)?;
     let parameters = [("since", format!("{since:.3}")), ("until", format!("{now:.3}")), ("filter", filter(watches))];
     let parameters: Vec<(&'static str, &str)> = parameters.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let list = List::new(target, 1000, &parameters, &[Scope::Logs]).page_by_page();
-    let mut pages = list.pages(session, LogEvent::checked, |event: &Event| &event.uuid);
-    let mut events = Vec::new();
+    let mut reading = cursor.reading();
+    let read = |body: &[u8]| again::read(&mut reading, body);
+    let mut pages = list.pages_read_by(session, read, Shown::checked, Shown::uuid);
+    let (mut events, mut shown) = (Vec::new(), 0);
     while let Some(page) = pages.try_next().await? {
-        events.extend(page.items);
-        if events.len() > MOST {
+        shown += page.items.len();
+        if shown > MOST {
             return Ok(None);
         }
+        events.extend(page.items.into_iter().filter_map(Shown::unread));
     }
-    Ok(Some(events))
+    drop(pages);
+    Ok(Some((events, reading.end())))
 }
 
 /// What these events ask for.

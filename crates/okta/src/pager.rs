@@ -21,7 +21,7 @@ use crate::{
     link::{self, Links},
     people::EntryFault,
     scope::Scope,
-    session::{Session, Tries, decode},
+    session::{Session, Tries, decode_by},
 };
 
 /// Pages of one list at most: far above any organisation. To reach it is a failure, not an end.
@@ -146,6 +146,21 @@ impl List {
         W: DeserializeOwned + Send + 'a,
         T: Send + 'a,
     {
+        self.pages_read_by(session, |body| serde_json::from_slice(body), convert, id)
+    }
+
+    /// The same, for whoever decodes a page in a way of their own. It may be called twice for a page that is damaged.
+    pub(crate) fn pages_read_by<'a, W, T>(
+        self,
+        session: &'a Session,
+        read: impl FnMut(&[u8]) -> serde_json::Result<Vec<W>> + Send + 'a,
+        convert: fn(W) -> Result<T, EntryFault>,
+        id: fn(&T) -> &str,
+    ) -> Pages<'a, T>
+    where
+        W: Send + 'a,
+        T: Send + 'a,
+    {
         let first = self.target.clone().with(&self.parameters);
         let walk = Walk {
             session: session.clone(),
@@ -158,11 +173,11 @@ impl List {
             hasher: RandomState::new(),
             lost: Duration::ZERO,
         };
-        stream::try_unfold(walk, move |mut walk| async move {
+        stream::try_unfold((walk, read), move |(mut walk, mut read)| async move {
             let Some(target) = walk.next.take() else { return Ok(None) };
             walk.page += 1;
-            match walk.step(&target, convert, id).await {
-                Ok(page) => Ok(Some((page, walk))),
+            match walk.step(&target, &mut read, convert, id).await {
+                Ok(page) => Ok(Some((page, (walk, read)))),
                 Err(cause) => Err(OktaError::Incomplete {
                     list: walk.list.target.path.clone(),
                     page: walk.page,
@@ -177,16 +192,17 @@ impl List {
 
 impl Walk {
     /// Reads one page and finds the next one.
-    async fn step<W: DeserializeOwned, T>(
+    async fn step<W, T>(
         &mut self,
         target: &Target,
+        read: &mut impl FnMut(&[u8]) -> serde_json::Result<Vec<W>>,
         convert: fn(W) -> Result<T, EntryFault>,
         id: fn(&T) -> &str,
     ) -> Result<Page<T>, OktaError> {
         self.asked.insert(self.hasher.hash_one(target.query.as_deref()));
-        let (value, headers) = self.read::<Vec<W>>(target).await?;
-        let mut items = Vec::with_capacity(value.len());
-        for entry in value {
+        let (entries, headers) = self.read(target, read).await?;
+        let mut items = Vec::with_capacity(entries.len());
+        for entry in entries {
             let item = convert(entry).map_err(PageFault::from)?;
             if !self.listed.insert(self.hasher.hash_one(id(&item))) {
                 return Err(PageFault::Repeated(id(&item).to_owned()).into());
@@ -198,14 +214,18 @@ impl Walk {
     }
 
     /// Reads what the answer holds, and asks for the page after it meanwhile.
-    async fn read<W: DeserializeOwned>(&mut self, target: &Target) -> Result<(W, HeaderMap), OktaError> {
+    async fn read<W>(
+        &mut self,
+        target: &Target,
+        read: &mut impl FnMut(&[u8]) -> serde_json::Result<W>,
+    ) -> Result<(W, HeaderMap), OktaError> {
         let coming = self.coming.take();
         let mut coming = coming.unwrap_or_else(|| self.ask(target.clone(), self.session.tries_after(self.lost)));
         loop {
             let (answer, mut tries) = coming.await?;
             self.lost = tries.lost();
             self.look_ahead(&answer).await;
-            let error = match decode(target, &answer.body) {
+            let error = match decode_by(target, &answer.body, &mut *read) {
                 Ok(value) => return Ok((value, answer.headers)),
                 Err(error) => error,
             };

@@ -149,7 +149,16 @@ fn accepted(target: &Target, answer: Answer) -> Result<Answer, OktaError> {
 
 /// The value in the body of a success.
 pub(crate) fn decode<T: DeserializeOwned>(target: &Target, body: &[u8]) -> Result<T, OktaError> {
-    serde_json::from_slice(body).map_err(|error| unreadable(format!("GET {}", target.path), &error, body))
+    decode_by(target, body, |body| serde_json::from_slice(body))
+}
+
+/// The same, for whoever reads it in a way of their own.
+pub(crate) fn decode_by<T>(
+    target: &Target,
+    body: &[u8],
+    read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+) -> Result<T, OktaError> {
+    read(body).map_err(|error| unreadable(format!("GET {}", target.path), &error, body))
 }
 
 /// What is wrong with a body, without a word of it: it holds people's data.

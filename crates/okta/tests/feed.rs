@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::{app, org, settings};
 use engine::{
     directory::Directory,
@@ -93,6 +95,58 @@ async fn events_that_arrive_late_and_out_of_order_are_told_as_well() {
     let mut expected: Vec<_> = ids[..6].iter().map(|id| told(id, "user.lifecycle.suspend")).collect();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+// feed.rs, `pages_read_by`; again.rs, `one_by_one`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p01_a_page_of_events_that_were_told_has_to_be_as_good_as_any_other() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    for id in &ids[..10] {
+        sim.org().suspend(id).unwrap();
+    }
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await.len(), 10);
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, []);
+    let position = feed.position();
+    for (kind, reason) in [
+        (json!("duplicateEntry"), "PageRepeated"),
+        (json!({"cutJson": {"after": 3000}}), "OktaUnavailable"),
+        (json!({"status": {"status": 200, "body": "[{}]"}}), "PageEntry"),
+        (json!({"status": {"status": 200, "body": "[7]"}}), "AnswerUnexpected"),
+    ] {
+        sim.org().fault_json(&json!({"path": "/api/v1/logs", "kind": kind})).unwrap();
+        sim.org().clock().advance_millis(1_000);
+        okta.organisation(&app(&sim)).await.unwrap();
+        let failure = news(&okta, &mut feed, &watch).await.unwrap_err();
+        assert_eq!((failure.reason, feed.position()), (reason, position), "{kind}: {failure}");
+        sim.org().clear_faults();
+    }
+    // A page that is damaged once is read anew; what it brings is told once.
+    sim.org().suspend(&ids[10]).unwrap();
+    let once = json!({"path": "/api/v1/logs", "kind": {"cutJson": {"after": 3000}}, "count": 1});
+    sim.org().fault_json(&once).unwrap();
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, [told(&ids[10], "user.lifecycle.suspend")]);
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_events_than_a_poll_reads_are_a_gap_though_most_of_them_were_told() {
+    let (sim, okta, mut feed, watch) = feed().await;
+    let ids = sim.org().assigned(&sim.ready().app_id).unwrap();
+    let change = |shifts: Range<usize>| {
+        for at in shifts {
+            sim.org().update_profile(&ids[at % 10], &json!({"department": format!("Shift {at}")})).unwrap();
+        }
+    };
+    change(0..9_999);
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await.len(), 10);
+    change(9_999..10_000);
+    assert_eq!(poll(&sim, &okta, &mut feed, &watch).await, [told(&ids[9], "user.account.update_profile")]);
+    change(10_000..10_001);
+    sim.org().clock().advance_millis(15_000);
+    okta.organisation(&app(&sim)).await.unwrap();
+    let News { hints, full_pass } = news(&okta, &mut feed, &watch).await.unwrap();
+    assert!(hints.is_empty() && full_pass.unwrap().contains("more than 10000 events"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
