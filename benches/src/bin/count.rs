@@ -1,7 +1,7 @@
 //! Runs one pure part of the engine once, so that its instructions can be counted (`tests/instructions.rs`): `count plan`,
 //! `count traits`, `count hash`, `count again`. What stands in [`measured`] is what is counted; all that prepares it is not.
 
-use std::{collections::HashMap, hint::black_box, process::ExitCode};
+use std::{hint::black_box, process::ExitCode};
 
 use engine::{
     cluster::{ClusterFacts, OriginMode},
@@ -15,6 +15,7 @@ use engine::{
     policy::Policy,
     report::Read,
     role::Ceiling,
+    roster::Roster,
     traits,
     user::User,
 };
@@ -72,12 +73,14 @@ fn plan_of_many(policy: &Policy) -> usize {
     let (mut observed, mut people) = (Observed::default(), People::default());
     for n in 0..PEOPLE {
         let person = person(n, Map::new());
-        observed.note(&user(&person, policy), &facts, policy, &HashMap::new());
+        observed.note(&user(&person, policy), &facts, policy, &Roster::default());
         if !n.is_multiple_of(1000) {
             people.note(&person, policy, OriginMode::Bot, &observed, |_| true);
         }
     }
     people.read = Read::Complete;
+    // A pass has asked who has which accounts before it plans, and what it was answered is kept.
+    black_box(observed.owned());
     let situation = Situation {
         policy,
         observed: &observed,

@@ -161,10 +161,10 @@ impl Ledger {
 
     /// All users were listed.
     pub(crate) fn listed(&self, observed: &Observed) {
-        let mut roster = Roster::of(observed).settled();
+        let mut roster = observed.roster().clone().settled();
         let mut state = self.state();
         state.keep_claimed(&mut roster);
-        state.roster = Arc::new(roster);
+        state.roster = roster;
         state.owned = observed.owned();
         state.listed = true;
     }
@@ -175,7 +175,7 @@ impl Ledger {
         for removal in removals {
             roster.also(&removal.okta_id, &removal.name);
         }
-        let mut roster = roster.settled();
+        let mut roster = Arc::new(roster).settled();
         let mut state = self.state();
         state.keep_claimed(&mut roster);
         for (okta_id, claim) in &state.claimed {
@@ -188,7 +188,7 @@ impl Ledger {
                 }
             }
         }
-        state.roster = Arc::new(roster);
+        state.roster = roster;
         state.names = Some(names);
     }
 
@@ -394,7 +394,11 @@ impl State {
     }
 
     /// Of people whom partial passes deal with, the roster is newer than any list.
-    fn keep_claimed(&self, roster: &mut Roster) {
+    fn keep_claimed(&self, roster: &mut Arc<Roster>) {
+        if self.claimed.is_empty() {
+            return;
+        }
+        let roster = Arc::make_mut(roster);
         for okta_id in self.claimed.keys() {
             roster.forget(okta_id);
             for name in self.roster.accounts(okta_id) {

@@ -22,6 +22,7 @@ pub mod filter;
 pub mod fuzzing;
 mod ground;
 pub mod guard;
+pub mod hashes;
 pub mod journal;
 pub mod ledger;
 pub mod lock;

@@ -3,10 +3,9 @@
 //! Names and ids are kept as hashes, sixteen bytes a person: two names whose hashes meet are held for shared, and then
 //! neither person is touched.
 
-use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher as _,
-};
+use std::hash::{BuildHasher as _, RandomState};
+
+use crate::hashes::Hashes;
 
 /// In place of a person: several go under the name.
 const SEVERAL: u64 = 0;
@@ -15,15 +14,16 @@ const SEVERAL: u64 = 0;
 #[derive(Debug, Default)]
 pub struct NameIndex {
     hasher: RandomState,
-    holders: HashMap<u64, u64>,
+    holders: Hashes<u64>,
 }
 
 impl NameIndex {
     /// Notes that the person goes under the name.
     pub fn note(&mut self, name: &str, okta_id: &str) {
         let (name, person) = (self.name(name), self.person(okta_id));
-        let holder = self.holders.entry(name).or_insert(person);
-        if *holder != person {
+        if let Some(holder) = self.holders.insert(name, person)
+            && *holder != person
+        {
             *holder = SEVERAL;
         }
     }
@@ -31,19 +31,19 @@ impl NameIndex {
     /// Forgets under which name the person goes. A name that several have is remembered as such.
     pub fn forget(&mut self, okta_id: &str) {
         let person = self.person(okta_id);
-        self.holders.retain(|_, holder| *holder != person);
+        self.holders.retain(|holder| *holder != person);
     }
 
     /// Whether several people go under the name.
     #[must_use]
     pub fn shared(&self, name: &str) -> bool {
-        self.holders.get(&self.name(name)) == Some(&SEVERAL)
+        self.holders.get(self.name(name)) == Some(&SEVERAL)
     }
 
     /// Whether anybody but this person goes under the name.
     #[must_use]
     pub fn wanted_by_others(&self, name: &str, okta_id: &str) -> bool {
-        self.holders.get(&self.name(name)).is_some_and(|holder| *holder != self.person(okta_id))
+        self.holders.get(self.name(name)).is_some_and(|holder| *holder != self.person(okta_id))
     }
 
     fn name(&self, name: &str) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use futures::StreamExt as _;
@@ -25,27 +25,56 @@ use crate::{
 pub struct Row {
     /// Whose it is.
     pub ownership: Ownership,
-    /// Digest of what is ours of it ([`digest_of`]); 0 for users that are not ours.
-    pub digest: u64,
     /// A user of ours that a login has rewritten: recognised by the roster, its labels are gone.
     pub drifted: bool,
 }
 
-/// What is kept of one user.
+/// What is kept of one user: sixteen bytes.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     name: Word,
-    owner: Owner,
+    /// The Okta id, or, where `digest` says that it is not ours, a place in [`Observed::others`].
+    whose: u32,
     digest: u64,
 }
 
-/// Whose a user is, in few bytes.
+/// In place of a digest: the user is somebody else's.
+const NOT_OURS: u64 = 0;
+
+/// In place of a digest: a login has rewritten the user.
+const DRIFTED: u64 = 1;
+
+/// In place of an owner: the line is not used any more.
+const GONE: Owner = Owner::Other(u32::MAX);
+
+/// Whose a user is.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    /// Ours: the Okta id, and whether a login has rewritten the user.
-    Ours(Word, bool),
+    /// Ours: the Okta id, and the digest of what is ours of it ([`digest_of`]), unless a login has rewritten the user.
+    Ours(Word, Option<u64>),
     /// Somebody else's: a place in [`Observed::others`].
     Other(u32),
+}
+
+impl Line {
+    fn new(name: Word, owner: Owner) -> Self {
+        let (whose, digest) = match owner {
+            // The two numbers that mean something else are taken for a third one.
+            Owner::Ours(okta_id, digest) => {
+                (okta_id.number(), digest.map_or(DRIFTED, |digest| digest.max(DRIFTED + 1)))
+            }
+            Owner::Other(place) => (place, NOT_OURS),
+        };
+        Self { name, whose, digest }
+    }
+
+    fn owner(&self) -> Owner {
+        match self.digest {
+            NOT_OURS => Owner::Other(self.whose),
+            DRIFTED => Owner::Ours(Word::of_number(self.whose), None),
+            digest => Owner::Ours(Word::of_number(self.whose), Some(digest)),
+        }
+    }
 }
 
 /// Name and Okta id of an account, as an [`Observed`] names them.
@@ -63,10 +92,8 @@ pub struct Observed {
     lines: Vec<Line>,
     /// Every user by name.
     by_name: Index,
-    /// Of each person who has accounts of ours, one.
-    by_person: Index,
-    /// The further ones of those few who have several, as while a rename is under way; in the order in which they came.
-    more: HashMap<u32, Vec<u32>>,
+    /// Who has which accounts of ours: made when it is first asked for, and then shared with whoever keeps it.
+    roster: OnceLock<Arc<Roster>>,
     /// Whose users there are that are not ours, each once.
     others: Vec<Ownership>,
     /// Locks in force that are this resource's, by the user name that they target.
@@ -87,7 +114,6 @@ impl Observed {
         roster: &Roster,
         now: jiff::Timestamp,
     ) -> Result<Self, Failure> {
-        let former: HashMap<&str, &str> = roster.iter().map(|(id, name)| (name, id)).collect();
         let mut observed = Self::default();
         let mut pages = cluster.users();
         let mut complete = false;
@@ -98,7 +124,7 @@ impl Observed {
             for user in &page.items {
                 view.clear();
                 user.read(&mut view)?;
-                observed.see(&view, facts, policy, &former);
+                observed.see(&view, facts, policy, roster);
             }
         }
         drop(pages);
@@ -117,46 +143,40 @@ impl Observed {
         Ok(observed)
     }
 
-    /// Adds one user.
-    pub fn note(&mut self, user: &User, facts: &ClusterFacts, policy: &Policy, former: &HashMap<&str, &str>) {
+    /// Adds one user. `former` is who had which account at the last list.
+    pub fn note(&mut self, user: &User, facts: &ClusterFacts, policy: &Policy, former: &Roster) {
         self.see(&user.view(), facts, policy, former);
     }
 
-    fn see(&mut self, user: &UserView<'_>, facts: &ClusterFacts, policy: &Policy, former: &HashMap<&str, &str>) {
-        let mut ownership = ownership::of(user, policy, facts);
-        let mut drifted = false;
-        if let (Ownership::Connector { same: true, .. }, Some(okta_id)) = (&ownership, former.get(user.name)) {
-            ownership = Ownership::Ours { okta_id: (*okta_id).to_owned() };
-            drifted = true;
-        }
-        let digest = match &ownership {
-            Ownership::Ours { .. } => digest_of(user, facts.origin_mode),
-            _ => 0,
+    fn see(&mut self, user: &UserView<'_>, facts: &ClusterFacts, policy: &Policy, former: &Roster) {
+        let (ownership, digest) = match ownership::of(user, policy, facts) {
+            ours @ Ownership::Ours { .. } => (ours, Some(digest_of(user, facts.origin_mode))),
+            Ownership::Connector { same: true, .. } if let Some(okta_id) = former.holder(user.name) => {
+                (Ownership::Ours { okta_id: okta_id.to_owned() }, None)
+            }
+            other => (other, None),
         };
-        self.add(user.name, ownership, digest, drifted);
+        self.add(user.name, ownership, digest);
     }
 
-    fn add(&mut self, name: &str, ownership: Ownership, digest: u64, drifted: bool) {
+    fn add(&mut self, name: &str, ownership: Ownership, digest: Option<u64>) {
         // A list that changes while it is read may show a user twice; the last word counts.
-        if self.line(name).is_some() {
-            self.take_away(name);
+        if let Some(line) = self.by_name.remove(name, name_of(&self.words, &self.lines))
+            && let Some(line) = self.lines.get_mut(line as usize)
+        {
+            *line = Line::new(line.name, GONE);
         }
+        // It shares the words, and is true no more.
+        self.roster.take();
         let words = Arc::make_mut(&mut self.words);
         let at = row(self.lines.len());
         let name = words.add(name);
         let owner = match ownership {
-            Ownership::Ours { okta_id } => Owner::Ours(words.add(&okta_id), drifted),
+            Ownership::Ours { okta_id } => Owner::Ours(words.add(&okta_id), digest),
             other => Owner::Other(self.other(other)),
         };
-        self.lines.push(Line { name, owner, digest });
-        let (words, lines) = (&self.words, &self.lines);
-        self.by_name.add(at, name_of(words, lines));
-        if let Owner::Ours(okta_id, _) = owner {
-            match self.by_person.find(words.text(okta_id), person_of(words, lines)) {
-                Some(first) => self.more.entry(first).or_default().push(at),
-                None => self.by_person.add(at, person_of(words, lines)),
-            }
-        }
+        self.lines.push(Line::new(name, owner));
+        self.by_name.add(at, name_of(&self.words, &self.lines));
     }
 
     /// The place of an ownership that is not ours; there are few different ones.
@@ -166,25 +186,6 @@ impl Observed {
             self.others.push(ownership);
             self.others.len() - 1
         }))
-    }
-
-    /// Forgets a user, whose line stays behind unused.
-    fn take_away(&mut self, name: &str) {
-        let (words, lines) = (&self.words, &self.lines);
-        let Some(line) = self.by_name.remove(name, name_of(words, lines)) else { return };
-        let Owner::Ours(okta_id, _) = lines[line as usize].owner else { return };
-        let person = words.text(okta_id);
-        let Some(first) = self.by_person.find(person, person_of(words, lines)) else { return };
-        let mut accounts = vec![first];
-        accounts.extend(self.more.remove(&first).unwrap_or_default());
-        accounts.retain(|account| *account != line);
-        self.by_person.remove(person, person_of(words, lines));
-        if let Some((first, further)) = accounts.split_first() {
-            self.by_person.add(*first, person_of(words, lines));
-            if !further.is_empty() {
-                self.more.insert(*first, further.to_vec());
-            }
-        }
     }
 
     fn line(&self, name: &str) -> Option<&Line> {
@@ -204,13 +205,12 @@ impl Observed {
         }
     }
 
-    /// Leaves the accounts of these people alone in what is asked by person; users and locks stay known by name. A partial
-    /// pass must not take for leavers whom it has not asked about.
+    /// Leaves the accounts of these people alone in what is asked by person, once every user is noted; users and locks stay
+    /// known by name. A partial pass must not take for leavers whom it has not asked about.
     pub(crate) fn only(&mut self, people: &HashSet<&str>) {
-        let person = person_of(&self.words, &self.lines);
-        let kept = |line: u32| std::str::from_utf8(person(line)).is_ok_and(|okta_id| people.contains(okta_id));
-        self.by_person.retain(kept);
-        self.more.retain(|line, _| kept(*line));
+        let mut roster = Roster::of(self);
+        roster.retain(|okta_id| people.contains(okta_id));
+        self.roster = Arc::new(roster).into();
     }
 
     /// Name of a lock in force on that user name that is not ours.
@@ -228,25 +228,23 @@ impl Observed {
     /// The user of that name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<Row> {
-        self.line(name).map(|line| match line.owner {
-            Owner::Ours(okta_id, drifted) => {
+        self.line(name).map(|line| match line.owner() {
+            Owner::Ours(okta_id, digest) => {
                 let okta_id = self.words.text(okta_id).to_owned();
-                Row { ownership: Ownership::Ours { okta_id }, digest: line.digest, drifted }
+                Row { ownership: Ownership::Ours { okta_id }, drifted: digest.is_none() }
             }
-            Owner::Other(other) => Row {
-                ownership: self.others.get(other as usize).cloned().unwrap_or(Ownership::Local),
-                digest: line.digest,
-                drifted: false,
-            },
+            Owner::Other(other) => {
+                Row { ownership: self.others.get(other as usize).cloned().unwrap_or(Ownership::Local), drifted: false }
+            }
         })
     }
 
     /// The account of that name, if it is ours and that person's; and its digest, unless a login has rewritten it.
     pub(crate) fn account(&self, name: &str, okta_id: &str) -> Option<(Account, Option<u64>)> {
         let line = self.line(name)?;
-        match line.owner {
-            Owner::Ours(id, drifted) if self.words.text(id) == okta_id => {
-                Some((Account { okta_id: id, name: line.name }, (!drifted).then_some(line.digest)))
+        match line.owner() {
+            Owner::Ours(id, digest) if self.words.text(id) == okta_id => {
+                Some((Account { okta_id: id, name: line.name }, digest))
             }
             _ => None,
         }
@@ -257,42 +255,33 @@ impl Observed {
         &self.words
     }
 
+    /// Who has which accounts of ours; those of one person in the order in which they came.
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
+        self.roster.get_or_init(|| Arc::new(Roster::of(self)))
+    }
+
     /// Names of the accounts of ours that the person has: one, or two while a rename is under way.
-    pub fn accounts(&self, okta_id: &str) -> impl Iterator<Item = &str> {
-        let first = self.by_person.find(okta_id, person_of(&self.words, &self.lines));
-        first
-            .into_iter()
-            .flat_map(|first| self.of_person(first))
-            .map(|line| self.words.text(self.lines[line as usize].name))
+    pub fn accounts<'a>(&'a self, okta_id: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.roster().accounts(okta_id)
     }
 
-    /// The lines of a person whose first one it is.
-    fn of_person(&self, first: u32) -> impl Iterator<Item = u32> {
-        std::iter::once(first).chain(self.more.get(&first).into_iter().flatten().copied())
-    }
-
-    /// Okta id and name of every account of ours, in no order but that those of one person come together.
+    /// Every account of ours, in the order in which they came.
     pub(crate) fn every_account(&self) -> impl Iterator<Item = Account> {
-        self.by_person.rows().flat_map(|first| self.of_person(first)).filter_map(|line| {
-            let line = self.lines.get(line as usize)?;
-            match line.owner {
-                Owner::Ours(okta_id, _) => Some(Account { okta_id, name: line.name }),
-                Owner::Other(_) => None,
-            }
+        self.lines.iter().filter_map(|line| match line.owner() {
+            Owner::Ours(okta_id, _) => Some(Account { okta_id, name: line.name }),
+            Owner::Other(_) => None,
         })
     }
 
     /// Okta id and name of every account of ours, in the order of the ids; of one person, in the order in which they came.
     pub fn ours(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut accounts: Vec<Account> = self.every_account().collect();
-        accounts.sort_by(|a, b| self.words.bytes(a.okta_id).cmp(self.words.bytes(b.okta_id)));
-        accounts.into_iter().map(|account| (self.words.text(account.okta_id), self.words.text(account.name)))
+        self.roster().in_order()
     }
 
     /// How many users are ours.
     #[must_use]
     pub fn owned(&self) -> usize {
-        self.by_person.len() + self.more.values().map(Vec::len).sum::<usize>()
+        self.roster().owned()
     }
 
     /// Our locks in force on that user name.
@@ -317,14 +306,6 @@ impl Observed {
 /// The name of a line.
 fn name_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8] + Copy {
     |line| lines.get(line as usize).map_or(&[], |line| words.bytes(line.name))
-}
-
-/// The Okta id of a line; that of a user who is not ours is empty.
-fn person_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8] + Copy {
-    |line| match lines.get(line as usize).map(|line| line.owner) {
-        Some(Owner::Ours(okta_id, _)) => words.bytes(okta_id),
-        _ => &[],
-    }
 }
 
 #[cfg(test)]
@@ -352,7 +333,7 @@ mod tests {
         let (policy, facts) = (policy_with(|_| {}), facts(OriginMode::Bot));
         let mut observed = Observed::default();
         for user in users {
-            observed.note(user, &facts, &policy, &HashMap::new());
+            observed.note(user, &facts, &policy, &Roster::default());
         }
         observed
     }

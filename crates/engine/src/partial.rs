@@ -12,7 +12,7 @@
 //!
 //! [`Ledger`]: crate::ledger::Ledger
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use api::{spec::Mode, status::Memory};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -170,9 +170,6 @@ impl Pass<'_> {
         names.extend(
             locks.iter().filter(|l| l.ours.as_ref().is_some_and(|m| theirs(&m.okta_id))).map(|l| l.user.clone()),
         );
-        // A user that a login rewrote is known by the roster alone, whoever's it is.
-        let former: HashMap<&str, &str> =
-            roster.iter().filter(|(_, name)| names.contains(*name)).map(|(okta_id, name)| (name, okta_id)).collect();
         let users: Vec<_> = futures::stream::iter(names)
             .map(|name| async move { cluster.user(&name).await })
             .buffered(CONCURRENCY)
@@ -180,7 +177,8 @@ impl Pass<'_> {
             .await?;
         let mut observed = Observed::default();
         for user in users.into_iter().flatten() {
-            observed.note(&user, &ground.cluster, self.policy, &former);
+            // One that a login rewrote is known by the roster alone, whoever's it is.
+            observed.note(&user, &ground.cluster, self.policy, &roster);
         }
         observed.only(&stands.keys().map(String::as_str).collect::<HashSet<_>>());
         for lock in locks {

@@ -5,7 +5,10 @@
 //! locked. A partial pass finds by it the users of a person who is in Okta's lists no more. It is kept in memory only;
 //! without it (after a restart) a full pass relies on labels alone, and a partial one waits for a full one.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     observed::{Account, Observed},
@@ -23,6 +26,8 @@ pub struct Roster {
     by_person: Index,
     /// Further accounts of those few who have several, as while a rename is under way.
     more: HashMap<Box<str>, Vec<Box<str>>>,
+    /// Lines by name. Few ask for somebody by name, so it is made when one does.
+    by_name: OnceLock<Index>,
 }
 
 impl Roster {
@@ -34,6 +39,9 @@ impl Roster {
     /// Everybody who has an account of ours.
     pub(crate) fn of(observed: &Observed) -> Self {
         let mut roster = Self::beside(observed);
+        let accounts = observed.every_account().count();
+        roster.lines.reserve_exact(accounts);
+        roster.by_person = Index::with_room(accounts);
         for account in observed.every_account() {
             roster.put_also(account);
         }
@@ -42,7 +50,7 @@ impl Roster {
 
     /// The same on texts of its own, if most of those that it stands on are of others: it is kept until the next pass, and the names of a whole
     /// cluster would be kept with it, for each of hundreds of resources.
-    pub(crate) fn settled(self) -> Self {
+    pub(crate) fn settled(self: Arc<Self>) -> Arc<Self> {
         let own: usize = self.iter().map(|(okta_id, name)| okta_id.len() + name.len()).sum();
         if self.words.below() <= 2 * own {
             return self;
@@ -53,7 +61,7 @@ impl Roster {
         }
         settled.words.shrink();
         settled.lines.shrink_to_fit();
-        settled
+        Arc::new(settled)
     }
 
     /// Notes that this is the person's account; further ones stay.
@@ -99,17 +107,23 @@ impl Roster {
             let name: Box<str> = words.text(account.name).into();
             self.more.entry(okta_id.into()).or_default().push(name);
         } else {
-            self.put(account);
+            self.add(account);
         }
     }
 
     /// Makes it the person's first account.
     fn put(&mut self, account: Account) {
-        let at = row(self.lines.len());
-        self.lines.push(account);
         let (words, lines) = (&self.words, &self.lines);
         self.by_person.remove(words.text(account.okta_id), person_of(words, lines));
-        self.by_person.add(at, person_of(words, lines));
+        self.by_name.take();
+        self.add(account);
+    }
+
+    /// Adds the first account of somebody who is not in it.
+    fn add(&mut self, account: Account) {
+        let at = row(self.lines.len());
+        self.lines.push(account);
+        self.by_person.add(at, person_of(&self.words, &self.lines));
     }
 
     /// Notes that the person has this account no more.
@@ -139,6 +153,16 @@ impl Roster {
     fn take_away(&mut self, okta_id: &str) {
         let (words, lines) = (&self.words, &self.lines);
         self.by_person.remove(okta_id, person_of(words, lines));
+        self.by_name.take();
+    }
+
+    /// Keeps only some people.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let (words, lines) = (&self.words, &self.lines);
+        let okta_id = |line: u32| lines.get(line as usize).map_or("", |account| words.text(account.okta_id));
+        self.by_person.retain(|line| keep(okta_id(line)));
+        self.more.retain(|okta_id, _| keep(okta_id));
+        self.by_name.take();
     }
 
     /// Forgets the person.
@@ -154,6 +178,23 @@ impl Roster {
         self.lines.get(line as usize).map(|account| self.words.text(account.name))
     }
 
+    /// A person who had an account of that name.
+    pub(crate) fn holder(&self, name: &str) -> Option<&str> {
+        let (words, lines) = (&self.words, &self.lines);
+        let name_of = |line: u32| lines.get(line as usize).map_or(&[][..], |account| words.bytes(account.name));
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name = Index::with_room(self.len());
+            self.by_person.rows().for_each(|line| by_name.add(line, name_of));
+            by_name
+        });
+        let first = by_name.find(name, name_of).and_then(|line| lines.get(line as usize));
+        first.map(|account| words.text(account.okta_id)).or_else(|| {
+            let mut further = self.more.iter();
+            let found = further.find(|(_, names)| names.iter().any(|known| **known == *name));
+            found.map(|(okta_id, _)| okta_id.as_ref())
+        })
+    }
+
     /// All accounts that the person had.
     pub fn accounts<'a>(&'a self, okta_id: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let further = self.more.get(okta_id).into_iter().flatten().map(AsRef::as_ref);
@@ -165,6 +206,24 @@ impl Roster {
         let first = self.by_person.rows().filter_map(|line| self.lines.get(line as usize));
         let first = first.map(|account| (self.words.text(account.okta_id), self.words.text(account.name)));
         first.chain(self.more.iter().flat_map(|(id, names)| names.iter().map(move |name| (id.as_ref(), name.as_ref()))))
+    }
+
+    /// The same in the order of the Okta ids; of one person, the first account first.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&str, &str)> {
+        let first = self.by_person.rows().filter_map(|line| self.lines.get(line as usize));
+        let mut accounts = Vec::with_capacity(self.len());
+        accounts.extend(first.copied());
+        accounts.sort_unstable_by(|a, b| self.words.bytes(a.okta_id).cmp(self.words.bytes(b.okta_id)));
+        accounts.into_iter().flat_map(|account| {
+            let okta_id = self.words.text(account.okta_id);
+            let further = self.more.get(okta_id).into_iter().flatten().map(AsRef::as_ref);
+            std::iter::once(self.words.text(account.name)).chain(further).map(move |name| (okta_id, name))
+        })
+    }
+
+    /// How many accounts it holds.
+    pub(crate) fn owned(&self) -> usize {
+        self.len() + self.more.values().map(Vec::len).sum::<usize>()
     }
 
     /// How many people it holds.
@@ -228,26 +287,26 @@ mod tests {
                 ..crate::user::User::default()
             };
             for n in 0..many {
-                observed.note(&user(n), &facts, &policy, &HashMap::new());
+                observed.note(&user(n), &facts, &policy, &Roster::default());
             }
             observed
         };
         let (few, all) = (users(2, 1000), users(1000, 1000));
-        let settled = Roster::of(&few).settled();
+        let settled = few.roster().clone().settled();
         assert_eq!((settled.words.below(), settled.len()), (0, 2));
-        assert_eq!(settled, Roster::of(&few));
+        assert_eq!(settled, *few.roster());
         assert!(settled.words.size() < 200, "{} bytes", settled.words.size());
         // Who has most of them shares them.
-        assert!(Roster::of(&all).settled().words.below() > 0);
+        assert!(all.roster().clone().settled().words.below() > 0);
 
         // In the middle of a rename the first account stays the first.
-        let mut renamed = Roster::of(&few);
-        renamed.also("00u00000", "new@example.com");
+        let mut renamed = few.roster().clone();
+        Arc::make_mut(&mut renamed).also("00u00000", "new@example.com");
         let settled = renamed.clone().settled();
         let both = ["person-00000@example.com", "new@example.com"];
         assert_eq!(settled.accounts("00u00000").collect::<Vec<_>>(), both);
         assert_eq!(settled, renamed);
-        assert!(Roster::beside(&few).settled().is_empty());
+        assert!(Arc::new(Roster::beside(&few)).settled().is_empty());
     }
 
     #[test]

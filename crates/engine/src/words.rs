@@ -13,6 +13,18 @@ const CHUNK: usize = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u32);
 
+impl Word {
+    /// As a number, for where it takes turns with something else.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The word that has this number.
+    pub(crate) fn of_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// Texts, added and never taken away: up to 65 536 chunks, 4 GiB.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
@@ -125,6 +137,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// With room for so many rows.
+    pub(crate) fn with_room(rows: usize) -> Self {
+        Self { hasher: RandomState::new(), rows: hashbrown::HashTable::with_capacity(rows) }
+    }
+
     /// The row whose text is `text`; `of` tells the text of a row.
     pub(crate) fn find<'a>(&self, text: &str, of: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
         self.rows.find(self.hasher.hash_one(text.as_bytes()), |row| of(*row) == text.as_bytes()).copied()

@@ -9,6 +9,7 @@ use std::{
 use engine::{
     directory::{Page, Pages},
     failure::Failure,
+    hashes::Hashes,
 };
 use futures::{FutureExt, StreamExt, TryStreamExt, future::RemoteHandle, stream};
 use http::HeaderMap;
@@ -111,7 +112,7 @@ struct Walk {
     /// Addresses that were asked for, hashed.
     asked: HashSet<u64>,
     /// Ids that were listed, hashed: eight bytes a person.
-    listed: HashSet<u64>,
+    listed: Hashes<()>,
     hasher: RandomState,
     /// Time lost to failed tries, over all pages.
     lost: Duration,
@@ -169,7 +170,7 @@ impl List {
             coming: None,
             page: 0,
             asked: HashSet::new(),
-            listed: HashSet::new(),
+            listed: Hashes::default(),
             hasher: RandomState::new(),
             lost: Duration::ZERO,
         };
@@ -204,7 +205,7 @@ impl Walk {
         let mut items = Vec::with_capacity(entries.len());
         for entry in entries {
             let item = convert(entry).map_err(PageFault::from)?;
-            if !self.listed.insert(self.hasher.hash_one(id(&item))) {
+            if self.listed.insert(self.hasher.hash_one(id(&item)), ()).is_some() {
                 return Err(PageFault::Repeated(id(&item).to_owned()).into());
             }
             items.push(item);
