@@ -47,8 +47,9 @@ pub struct OktaUserSyncStatus {
     pub next_run: Option<Time>,
 
     /// Removals that wait for approval.
+    // Large, and most resources have none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending_plan: Option<PendingPlan>,
+    pub pending_plan: Option<Box<PendingPlan>>,
 
     /// What went wrong for whom, and what to do; at most 10.
     #[serde(skip_serializing_if = "Vec::is_empty")]

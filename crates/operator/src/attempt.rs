@@ -257,7 +257,7 @@ impl Setting<'_> {
         let pass = Pass {
             policy: self.policy,
             memory: self.previous.memory.clone().unwrap_or_default(),
-            pending: self.previous.pending_plan.clone(),
+            pending: self.previous.pending_plan.as_deref().cloned(),
             pinned_org: self.previous.okta.as_ref().map_or("", |okta| okta.org_id.as_str()),
             ledger,
             started: self.started,

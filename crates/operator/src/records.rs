@@ -310,6 +310,6 @@ mod tests {
     #[test]
     fn what_is_kept_of_a_resource_is_small() {
         assert!(size_of::<Record>() <= 560, "{}", size_of::<Record>());
-        assert!(size_of::<api::OktaUserSync>() <= 2100, "{}", size_of::<api::OktaUserSync>());
+        assert!(size_of::<api::OktaUserSync>() <= 1920, "{}", size_of::<api::OktaUserSync>());
     }
 }

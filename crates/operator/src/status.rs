@@ -219,7 +219,7 @@ fn record(next: &mut OktaUserSyncStatus, report: &Report, now: Timestamp) {
     }
     let told = report.problems.iter().filter(|problem| !next.errors.contains(problem)).cloned();
     next.errors = next.errors.iter().cloned().chain(told).take(MAX_ERRORS).collect();
-    next.pending_plan.clone_from(&report.pending);
+    next.pending_plan = report.pending.clone().map(Box::new);
     next.memory = Some(report.memory.clone());
     if let Some(organisation) = &report.organisation {
         let former = next.okta.take().unwrap_or_default();

@@ -236,7 +236,7 @@ mod tests {
         let (mut object, mut status) = settled();
         annotate(&mut object, names::APPROVE_PLAN, "sha256:1");
         assert_eq!(ask(&object, &status), None, "no plan waits for it");
-        status.pending_plan = Some(PendingPlan {
+        status.pending_plan = Some(Box::new(PendingPlan {
             hash: "sha256:1".into(),
             reason: String::new(),
             removals: 9,
@@ -244,7 +244,7 @@ mod tests {
             held_since: at(NOW),
             expires: at(NOW + 3600),
             approval: None,
-        });
+        }));
         assert_eq!(ask(&object, &status), Some(Trigger::Approval));
         let seen = Known {
             status: &status,

@@ -68,7 +68,7 @@ async fn explain(arguments: &Arguments, found: Found) -> Result<Explanation, Sto
     let pass = Pass {
         policy: &policy,
         memory: status.memory.unwrap_or_default(),
-        pending: status.pending_plan,
+        pending: status.pending_plan.map(|plan| *plan),
         pinned_org: &pinned_org,
         ledger: &Ledger::default(),
         started: Timestamp::now(),

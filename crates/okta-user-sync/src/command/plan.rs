@@ -113,7 +113,7 @@ struct Held {
 
 impl Held {
     fn of(resource: &OktaUserSync, now: Timestamp) -> Option<Self> {
-        let plan = resource.status.as_ref()?.pending_plan.clone()?;
+        let plan = resource.status.as_ref()?.pending_plan.as_deref()?.clone();
         let name = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
         Some(Self { resource: name, expired: plan.expires.0 <= now, plan })
     }

@@ -156,7 +156,11 @@ impl Stage {
     /// None is, or the API server refuses.
     pub async fn pending_plan(&self) -> Result<PendingPlan, String> {
         let resource = self.kubernetes.api::<OktaUserSync>().get(RESOURCE).await.map_err(|e| e.to_string())?;
-        resource.status.and_then(|status| status.pending_plan).ok_or_else(|| "no plan is held".to_owned())
+        resource
+            .status
+            .and_then(|status| status.pending_plan)
+            .map(|plan| *plan)
+            .ok_or_else(|| "no plan is held".to_owned())
     }
 
     /// The users that the resource owns, by their label.
