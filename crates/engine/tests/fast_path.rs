@@ -225,7 +225,7 @@ async fn exclusion_filter_groups_and_states_decide_as_in_a_full_pass() {
     assert_eq!(partial.report.counts.skipped, 2, "unknown state, no name");
 }
 
-// partial.rs, `judged`: `note_elsewhere`; `look`: `only`, `former`.
+// partial.rs, `judged`: `note_elsewhere`; `look`: `only`; roster.rs, `holder`.
 #[tokio::test]
 async fn names_of_others_are_respected() {
     let mut world = World::imported(6).await;
@@ -277,7 +277,7 @@ async fn a_restart_locks_leavers_as_soon_as_users_were_listed() {
     assert_eq!(world.pass().await.outcome, Outcome::Succeeded);
 }
 
-// partial.rs, `look`: `former`.
+// partial.rs, `look`; roster.rs, `holder`.
 #[tokio::test]
 async fn a_login_that_rewrote_a_user_hides_no_leaver() {
     let mut world = World::imported(6).await;
