@@ -149,13 +149,14 @@ impl Observed {
     }
 
     fn see(&mut self, user: &UserView<'_>, facts: &ClusterFacts, policy: &Policy, former: &Roster) {
-        let (ownership, digest) = match ownership::of(user, policy, facts) {
-            ours @ Ownership::Ours { .. } => (ours, Some(digest_of(user, facts.origin_mode))),
-            Ownership::Connector { same: true, .. } if let Some(okta_id) = former.holder(user.name) => {
-                (Ownership::Ours { okta_id: okta_id.to_owned() }, None)
-            }
-            other => (other, None),
-        };
+        let mut ownership = ownership::of(user, policy, facts);
+        let ours = matches!(ownership, Ownership::Ours { .. });
+        let digest = ours.then(|| digest_of(user, facts.origin_mode));
+        if let Ownership::Connector { same: true, .. } = ownership
+            && let Some(okta_id) = former.holder(user.name)
+        {
+            ownership = Ownership::Ours { okta_id: okta_id.to_owned() };
+        }
         self.add(user.name, ownership, digest);
     }
 
