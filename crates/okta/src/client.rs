@@ -252,8 +252,14 @@ fn unexpected(target: &Target, fault: &EntryFault) -> OktaError {
 
 /// Needs [`Scope::Logs`]. One call a poll unless more than a thousand events wait.
 impl Feed for OktaClient {
-    async fn news(&self, cursor: &mut Cursor, watches: &[Watch]) -> Result<Vec<News>, Failure> {
+    type Found = feed::Found;
+
+    async fn read(&self, cursor: &mut Cursor, watches: &[Watch]) -> Result<feed::Found, Failure> {
         feed::read(&self.session, cursor, watches).await
+    }
+
+    fn news(&self, found: &feed::Found, watch: &Watch) -> News {
+        found.news(watch)
     }
 }
 

@@ -8,6 +8,8 @@
 //! after a mass change they are thousands, so those that stand in the answer as they stood before are not decoded
 //! ([`again`]).
 
+use std::sync::Arc;
+
 use engine::{
     failure::{Class, Failure},
     feed::{Cursor, Hint, News, Texts, Watch},
@@ -113,21 +115,31 @@ struct EventTarget {
 struct Event {
     uuid: String,
     at: Timestamp,
-    kind: String,
-    failed: bool,
-    targets: Vec<EventTarget>,
+    /// Okta's word for it; `None`: it failed, or is one that says nothing here.
+    kind: Option<&'static str>,
+    /// The app it is about, if it names one.
+    app: Option<String>,
+    /// What it says of the person whom it names. All who are told it share this.
+    hint: Option<Arc<Hint>>,
 }
 
 /// What one event asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Meaning {
+enum Meaning<'a> {
     Nothing,
-    Person(String),
-    Everybody,
+    Person(&'a Arc<Hint>),
+    /// Because this was logged.
+    Everybody(&'static str),
 }
 
-/// One poll, for all that watch. Each is answered in its place.
-pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watch]) -> Result<Vec<News>, Failure> {
+/// What a poll found.
+pub struct Found(Result<Vec<Event>, Gap>);
+
+/// Why it cannot be said what happened.
+struct Gap(String);
+
+/// One poll, for all that watch.
+pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watch]) -> Result<Found, Failure> {
     let now = Timestamp::from_second(session.wire.clock.now()).unwrap_or(cursor.position());
     let behind = now.duration_since(cursor.position());
     let gap = if behind > GAP {
@@ -138,7 +150,7 @@ pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watc
                 let fresh: Vec<Event> = events.into_iter().filter(|event| !cursor.has_seen(&event.uuid)).collect();
                 cursor.met(texts);
                 cursor.advance(now, fresh.iter().map(|event| (event.uuid.as_str(), event.at)), OVERLAP * 2);
-                return Ok(watches.iter().map(|watch| news(&fresh, watch)).collect());
+                return Ok(Found(Ok(fresh)));
             }
             Ok(None) => format!("more than {MOST} events wait in the System Log"),
             // Okta does not take the span that is asked for: it is given up rather than asked for again and again.
@@ -149,7 +161,17 @@ pub(crate) async fn read(session: &Session, cursor: &mut Cursor, watches: &[Watc
         }
     };
     *cursor = Cursor::since(now);
-    Ok(watches.iter().map(|_| News::full(gap.clone())).collect())
+    Ok(Found(Err(Gap(gap))))
+}
+
+impl Found {
+    /// What it says to whoever watches this.
+    pub(crate) fn news(&self, watch: &Watch) -> News {
+        match &self.0 {
+            Ok(events) => news(events, watch),
+            Err(Gap(why)) => News::full(why),
+        }
+    }
 }
 
 /// The events of the span that may not have been told, and how all of them stood there; `None` when there are too many.
@@ -181,59 +203,57 @@ async fn fetch(
 
 /// What these events ask for.
 fn news(events: &[Event], watch: &Watch) -> News {
-    let mut news = News::default();
+    let (mut hints, mut full_pass) = (Vec::new(), None);
     for event in events {
         match event.meaning(watch) {
             Meaning::Nothing => {}
-            Meaning::Everybody => news.full_pass = Some(format!("{} was logged", event.kind)),
-            Meaning::Person(person) => {
-                let before = news.hints.iter().position(|hint| hint.person == person);
-                let before = before.is_some_and(|place| news.hints.remove(place).leaving);
-                let leaving = before || LEAVING.contains(&event.kind.as_str());
-                news.hints.push(Hint { person, event: event.kind.clone(), at: event.at, leaving });
-            }
+            Meaning::Everybody(kind) => full_pass = Some(format!("{kind} was logged")),
+            Meaning::Person(hint) => hints.push(hint.clone()),
         }
     }
-    news
+    News { full_pass, ..News::of(hints.into_iter()) }
+}
+
+/// Okta's word for an event that may say something here.
+fn known(kind: &str) -> Option<&'static str> {
+    let all = ABOUT_PERSON.iter().chain(&ABOUT_ASSIGNMENT).chain(&ABOUT_MEMBER).chain(&ABOUT_GROUP).chain(&ABOUT_APP);
+    all.copied().find(|known| *known == kind)
 }
 
 impl LogEvent {
     /// An event with an id and a time; Okta shows none without.
     fn checked(self) -> Result<Event, EntryFault> {
         let (Some(uuid), Some(at)) = (self.uuid, self.published) else { return Err(EntryFault::NoId) };
-        let result = self.outcome.and_then(|outcome| outcome.result);
-        Ok(Event {
-            uuid,
-            at,
-            kind: self.event_type.unwrap_or_default(),
-            failed: result.is_some_and(|result| result != "SUCCESS"),
-            targets: self.target.unwrap_or_default(),
-        })
+        let failed = self.outcome.and_then(|outcome| outcome.result).is_some_and(|result| result != "SUCCESS");
+        let kind = self.event_type.as_deref().and_then(known).filter(|_| !failed);
+        // Their order is not fixed.
+        let mut targets = self.target.unwrap_or_default();
+        let mut target = |kind: &str| {
+            let first = targets.iter_mut().find(|target| target.kind.as_deref() == Some(kind));
+            first.and_then(|target| target.id.take())
+        };
+        let (person, app) = (target("User"), target("AppInstance"));
+        let hint = kind
+            .zip(person)
+            .map(|(event, person)| Arc::new(Hint { person, event, at, leaving: LEAVING.contains(&event) }));
+        Ok(Event { uuid, at, kind, app, hint })
     }
 }
 
 impl Event {
-    fn meaning(&self, watch: &Watch) -> Meaning {
-        let is = |kinds: &[&str]| kinds.contains(&self.kind.as_str());
-        if self.failed {
-            return Meaning::Nothing;
-        }
-        let person = self.target("User").map_or(Meaning::Everybody, |id| Meaning::Person(id.to_owned()));
-        let of_our_app =
-            watch.app.is_some() && self.target("AppInstance").is_none_or(|app| Some(app) == watch.app.as_deref());
-        if is(&ABOUT_PERSON) || (watch.groups && is(&ABOUT_MEMBER)) || (of_our_app && is(&ABOUT_ASSIGNMENT)) {
-            person
-        } else if (of_our_app && is(&ABOUT_APP)) || (watch.groups && is(&ABOUT_GROUP)) {
-            Meaning::Everybody
+    fn meaning(&self, watch: &Watch) -> Meaning<'_> {
+        let Some(kind) = self.kind else { return Meaning::Nothing };
+        let of_our_app = watch.app.is_some() && self.app.as_ref().is_none_or(|app| Some(app) == watch.app.as_ref());
+        if ABOUT_PERSON.contains(&kind)
+            || (watch.groups && ABOUT_MEMBER.contains(&kind))
+            || (of_our_app && ABOUT_ASSIGNMENT.contains(&kind))
+        {
+            self.hint.as_ref().map_or(Meaning::Everybody(kind), Meaning::Person)
+        } else if (of_our_app && ABOUT_APP.contains(&kind)) || (watch.groups && ABOUT_GROUP.contains(&kind)) {
+            Meaning::Everybody(kind)
         } else {
             Meaning::Nothing
         }
-    }
-
-    /// The id of the target of that type; their order is not fixed.
-    fn target(&self, kind: &str) -> Option<&str> {
-        let fits = |target: &&EventTarget| target.kind.as_deref() == Some(kind);
-        self.targets.iter().find(fits).and_then(|target| target.id.as_deref())
     }
 }
 
@@ -267,6 +287,8 @@ impl From<EntryFault> for OktaError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -280,44 +302,53 @@ mod tests {
                      "outcome": {"result": "SUCCESS", "reason": null}, "target": targets}))
     }
 
+    /// The person whom an event names, or what it means beside that.
+    fn meaning(event: &Event, watch: &Watch) -> &'static str {
+        match event.meaning(watch) {
+            Meaning::Nothing => "nothing",
+            Meaning::Everybody(kind) => {
+                assert_eq!(Some(kind), event.kind);
+                "everybody"
+            }
+            Meaning::Person(hint) => {
+                assert_eq!((hint.person.as_str(), hint.event, hint.at), ("00u1", event.kind.unwrap(), event.at));
+                "00u1"
+            }
+        }
+    }
+
     fn watch(app: Option<&str>, groups: bool) -> Watch {
         Watch { app: app.map(str::to_owned), groups }
     }
 
     #[test]
     fn an_event_means_a_person_everybody_or_nothing() {
-        let person = || Meaning::Person("00u1".to_owned());
         let user = json!([{"id": "00u1", "type": "User", "alternateId": "a@example.com"}]);
         let ours = json!([{"id": "0ua1", "type": "AppUser"}, {"id": "0oa1", "type": "AppInstance"}, {"id": "00u1", "type": "User"}]);
         let other = json!([{"id": "0oa2", "type": "AppInstance"}, {"id": "00u1", "type": "User"}]);
         let member = json!([{"id": "00u1", "type": "User"}, {"id": "00g1", "type": "UserGroup"}]);
         let app = watch(Some("0oa1"), false);
-        for (kind, targets, watch, meaning) in [
-            ("user.lifecycle.suspend", user.clone(), app.clone(), person()),
-            ("user.lifecycle.deactivate", user.clone(), watch(None, false), person()),
-            ("user.lifecycle.deactivate", json!(null), app.clone(), Meaning::Everybody),
-            ("application.user_membership.remove", ours.clone(), app.clone(), person()),
-            ("application.user_membership.remove", other.clone(), app.clone(), Meaning::Nothing),
-            ("application.user_membership.remove", ours, watch(None, true), Meaning::Nothing),
-            ("group.user_membership.remove", member.clone(), watch(None, true), person()),
-            ("group.user_membership.remove", member, app.clone(), Meaning::Nothing),
+        for (kind, targets, watch, means) in [
+            ("user.lifecycle.suspend", user.clone(), app.clone(), "00u1"),
+            ("user.lifecycle.deactivate", user.clone(), watch(None, false), "00u1"),
+            ("user.lifecycle.deactivate", json!(null), app.clone(), "everybody"),
+            ("application.user_membership.remove", ours.clone(), app.clone(), "00u1"),
+            ("application.user_membership.remove", other.clone(), app.clone(), "nothing"),
+            ("application.user_membership.remove", ours, watch(None, true), "nothing"),
+            ("group.user_membership.remove", member.clone(), watch(None, true), "00u1"),
+            ("group.user_membership.remove", member, app.clone(), "nothing"),
             (
                 "application.lifecycle.deactivate",
                 json!([{"id": "0oa1", "type": "AppInstance"}]),
                 app.clone(),
-                Meaning::Everybody,
+                "everybody",
             ),
-            ("application.lifecycle.deactivate", other, app.clone(), Meaning::Nothing),
-            ("user.session.start", user, app.clone(), Meaning::Nothing),
-            (
-                "group.lifecycle.delete",
-                json!([{"id": "00g1", "type": "UserGroup"}]),
-                watch(None, true),
-                Meaning::Everybody,
-            ),
-            ("group.lifecycle.delete", json!([{"id": "00g1", "type": "UserGroup"}]), app, Meaning::Nothing),
+            ("application.lifecycle.deactivate", other, app.clone(), "nothing"),
+            ("user.session.start", user, app.clone(), "nothing"),
+            ("group.lifecycle.delete", json!([{"id": "00g1", "type": "UserGroup"}]), watch(None, true), "everybody"),
+            ("group.lifecycle.delete", json!([{"id": "00g1", "type": "UserGroup"}]), app, "nothing"),
         ] {
-            assert_eq!(about(kind, &targets).meaning(&watch), meaning, "{kind} {watch:?}");
+            assert_eq!(meaning(&about(kind, &targets), &watch), means, "{kind} {watch:?}");
         }
     }
 
@@ -326,9 +357,9 @@ mod tests {
         let target = json!([{"id": "00u1", "type": "User"}, {}]);
         let mut raw = json!({"uuid": "u", "published": "2026-01-01T00:00:00Z", "eventType": "user.lifecycle.suspend",
                              "outcome": {"result": "FAILURE"}, "target": target});
-        assert_eq!(event(raw.clone()).meaning(&Watch::default()), Meaning::Nothing);
+        assert_eq!(meaning(&event(raw.clone()), &Watch::default()), "nothing");
         raw["outcome"] = Value::Null;
-        assert_eq!(event(raw).meaning(&Watch::default()), Meaning::Person("00u1".to_owned()));
+        assert_eq!(meaning(&event(raw), &Watch::default()), "00u1");
         assert!(serde_json::from_value::<LogEvent>(json!({"uuid": "u"})).unwrap().checked().is_err());
     }
 
@@ -348,7 +379,26 @@ mod tests {
             .map(|(at, kind)| about(kind, &json!([{"id": format!("00u{}", at % 2), "type": "User"}])))
             .collect();
         let news = news(&events, &Watch::default());
-        let told: Vec<(&str, &str)> = news.hints.iter().map(|c| (c.person.as_str(), c.event.as_str())).collect();
+        let told: Vec<(&str, &str)> = news.hints.iter().map(|c| (c.person.as_str(), c.event)).collect();
         assert_eq!(told, [("00u1", "user.account.update_profile"), ("00u0", "user.lifecycle.unsuspend")]);
+    }
+    #[test]
+    fn all_who_are_told_an_event_share_what_it_says() {
+        let kinds = ["user.lifecycle.suspend", "group.user_membership.remove", "group.user_membership.add"];
+        let events: Vec<Event> = (0..999)
+            .map(|n| about(kinds[n % 3], &json!([{"id": format!("00u{n}"), "type": "User"}])))
+            .chain([about("user.account.update_profile", &json!([{"id": "00u0", "type": "User"}]))])
+            .collect();
+        let watches: Vec<Watch> = (0..500).map(|n| watch(Some(&format!("0oa{n}")), n % 2 == 0)).collect();
+        let theirs: HashSet<*const Hint> =
+            events.iter().filter_map(|event| event.hint.as_ref().map(Arc::as_ptr)).collect();
+        for watch in &watches {
+            let news = news(&events, watch);
+            let all = if watch.groups { 999 } else { 333 };
+            let shared = news.hints.iter().filter(|hint| theirs.contains(&Arc::as_ptr(hint)));
+            // Of who left before something else happened, the hint says both, and is made for that.
+            assert_eq!((news.hints.len(), shared.count()), (all, all - 1));
+            assert!(news.hints.last().is_some_and(|hint| hint.person == "00u0" && hint.leaving));
+        }
     }
 }

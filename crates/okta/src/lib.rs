@@ -42,6 +42,7 @@ pub use self::{
     client::{OktaClient, Settings},
     dpop::Dpop,
     error::OktaError,
+    feed::Found,
     governor::{Bucket, BucketView, Governor},
     http::Transport,
     org_url::{OrgUrl, OrgUrlError},

@@ -32,7 +32,8 @@ async fn feed() -> (OktaSim, OktaClient, Cursor, Watch) {
 
 /// One poll of one watch.
 async fn news(okta: &OktaClient, cursor: &mut Cursor, watch: &Watch) -> Result<News, Failure> {
-    Ok(okta.news(cursor, std::slice::from_ref(watch)).await?.remove(0))
+    let found = okta.read(cursor, std::slice::from_ref(watch)).await?;
+    Ok(okta.news(&found, watch))
 }
 
 /// Persons and events of a poll, a moment later.
@@ -42,7 +43,7 @@ async fn poll(sim: &OktaSim, okta: &OktaClient, feed: &mut Cursor, watch: &Watch
     okta.organisation(&app(sim)).await.unwrap();
     let news = news(okta, feed, watch).await.unwrap();
     assert_eq!(news.full_pass, None);
-    news.hints.into_iter().map(|hint| (hint.person, hint.event)).collect()
+    news.hints.into_iter().map(|hint| (hint.person.clone(), hint.event.to_owned())).collect()
 }
 
 fn told(person: &str, event: &str) -> (String, String) {
@@ -216,10 +217,10 @@ async fn several_watches_share_one_call_and_each_is_told_its_own() {
     okta.organisation(&app(&sim)).await.unwrap();
     let watches = [ours, Watch { app: Some(other), groups: false }, Watch { app: None, groups: true }];
     let calls = okta.calls();
-    let news = okta.news(&mut feed, &watches).await.unwrap();
+    let found = okta.read(&mut feed, &watches).await.unwrap();
     assert_eq!(okta.calls() - calls, 1);
-    let told: Vec<Vec<String>> =
-        news.into_iter().map(|news| news.hints.into_iter().map(|hint| hint.person).collect()).collect();
+    let told = watches
+        .map(|watch| okta.news(&found, &watch).hints.iter().map(|hint| hint.person.clone()).collect::<Vec<String>>());
     assert_eq!(told, [vec![ids[0].clone()], vec![ids[1].clone()], vec![ids[2].clone()]]);
 }
 

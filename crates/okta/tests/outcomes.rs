@@ -150,7 +150,7 @@ impl Scene {
             Call::Log => {
                 let mut cursor = Cursor::since(Timestamp::now() - jiff::SignedDuration::from_mins(1));
                 let watch = Watch { app: Some(self.sim.ready().app_id), groups: true };
-                match okta.news(&mut cursor, &[watch]).await {
+                match okta.read(&mut cursor, &[watch]).await {
                     // Whoever is named is asked for by id, and a full pass reads everybody: both are right.
                     Ok(_) => Outcome::Complete,
                     Err(failure) => Outcome::of(&failure),

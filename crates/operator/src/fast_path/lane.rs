@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -189,15 +189,15 @@ impl Lane {
     }
 
     /// The log was read to there, and named these people. Answers whether it had not been granted before.
-    pub(super) fn read(&self, to: Timestamp, hints: Vec<Hint>, ahead: SignedDuration) -> bool {
+    pub(super) fn read(&self, to: Timestamp, hints: &[Arc<Hint>], ahead: SignedDuration) -> bool {
         let mut state = self.state();
         state.joins = None;
         state.ahead = ahead;
         state.shown.read(to);
-        for hint in &hints {
+        for hint in hints {
             state.shown.looked(hint.at);
         }
-        state.owed.add(hints);
+        state.owed.add(hints.iter().cloned());
         if state.owed.disperse(CROWD) {
             state.wish = Some(format!("more than {CROWD} people are named at once"));
         }

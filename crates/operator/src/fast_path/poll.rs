@@ -1,6 +1,6 @@
 //! One poll of one log, for all resources that read it by the same credential.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::{spec::FastPath as Wanted, status::FastPathState};
 use engine::{
@@ -8,6 +8,7 @@ use engine::{
     feed::{Cursor, Feed as _, News, Watch},
 };
 use jiff::{SignedDuration, Timestamp};
+use okta::Found;
 use tracing::{debug, warn};
 
 use super::{Around, Lane, Log, NOT_GRANTED};
@@ -54,14 +55,11 @@ impl Poll {
             cursor.rewind(since);
         }
         let watches: Vec<Watch> = lanes.iter().map(|lane| lane.watch()).collect();
-        match self.log.news(cursor, &watches).await {
-            Ok(news) => {
+        match self.log.read(cursor, &watches).await {
+            Ok(found) => {
                 (self.failures, self.refused) = (0, false);
                 let read_to = cursor.position();
-                let ahead = SignedDuration::from_secs(self.log.clock_offset());
-                for (lane, news) in lanes.iter().zip(news) {
-                    tell(context, lane, news, read_to, ahead).await;
-                }
+                self.tell_all(context, lanes, &found, read_to).await;
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
@@ -70,6 +68,21 @@ impl Poll {
                 for lane in lanes {
                     self.tell_failure(context, lane, &failure).await;
                 }
+            }
+        }
+    }
+
+    /// Tells what was found. It is worked out once for all who watch the same, and not held longer than they are told.
+    async fn tell_all(&self, context: &Arc<Context>, lanes: &[Arc<Lane>], found: &Found, read_to: Timestamp) {
+        let ahead = SignedDuration::from_secs(self.log.clock_offset());
+        let mut alike: HashMap<Watch, Vec<&Arc<Lane>>> = HashMap::new();
+        for lane in lanes {
+            alike.entry(lane.watch()).or_default().push(lane);
+        }
+        for (watch, lanes) in alike {
+            let news = self.log.news(found, &watch);
+            for lane in lanes {
+                tell(context, lane, &news, read_to, ahead).await;
             }
         }
     }
@@ -96,16 +109,16 @@ impl Poll {
 }
 
 /// What a poll brought for one resource.
-async fn tell(context: &Arc<Context>, lane: &Arc<Lane>, news: News, read_to: Timestamp, ahead: SignedDuration) {
+async fn tell(context: &Arc<Context>, lane: &Arc<Lane>, news: &News, read_to: Timestamp, ahead: SignedDuration) {
     if !news.hints.is_empty() {
         debug!(people = news.hints.len(), "the System Log names people");
     }
-    let granted_now = lane.read(read_to, news.hints, ahead);
+    let granted_now = lane.read(read_to, &news.hints, ahead);
     if granted_now && lane.demands(Wanted::Required) {
         context.fast_path.want(context, lane, "the fast path is granted now");
     }
-    match news.full_pass {
-        Some(why) => context.fast_path.want(context, lane, &why),
+    match &news.full_pass {
+        Some(why) => context.fast_path.want(context, lane, why),
         None => {
             if let Some(why) = lane.waiting_wish() {
                 context.fast_path.want(context, lane, &why);

@@ -56,7 +56,7 @@ impl Lane {
 
     /// One partial pass; answers whether somebody is owed still, so that it is time to wait for the next poll. One that waits
     /// for an answer when the lane is shut is broken off.
-    async fn deal_with(&self, context: &Arc<Context>, hints: Vec<Hint>) -> bool {
+    async fn deal_with(&self, context: &Arc<Context>, hints: Vec<Arc<Hint>>) -> bool {
         let setup = self.setup().clone();
         if !setup.ledger.ready() && self.passing.load(Ordering::Acquire) {
             // The full pass is about to list the users; that is all that is missing.
@@ -146,7 +146,7 @@ impl Lane {
     }
 
     /// Keeps those of whom something is left to do. Answers why a full pass is due, if somebody was tried often enough.
-    fn keep(&self, hints: Vec<Hint>, owed: &[String]) -> Option<String> {
+    fn keep(&self, hints: Vec<Arc<Hint>>, owed: &[String]) -> Option<String> {
         let mut state = self.state();
         let (mut given_up, mut kept) = (None, Vec::new());
         for hint in hints {
