@@ -114,11 +114,6 @@ impl Cursor {
         self.seen.extend(told);
         self.seen.shrink_to_fit();
     }
-
-    /// Asks for everything since `position` once more, for somebody who was not there; who was knows it by its ids.
-    pub fn rewind(&mut self, position: Timestamp) {
-        self.position = self.position.min(position);
-    }
 }
 
 /// A feed of hints.
@@ -133,6 +128,9 @@ pub trait Feed: Send + Sync {
 
     /// What of it matters to who watches this. To be worked out once for all who watch the same.
     fn news(&self, found: &Self::Found, watch: &Watch) -> News;
+
+    /// How far its clock is ahead of this machine's.
+    fn ahead(&self) -> SignedDuration;
 }
 
 /// Hints of which something is left to do, each person once, with the oldest event that was not dealt with.
@@ -257,9 +255,6 @@ mod tests {
         assert!(cursor.has_seen("a") && !cursor.has_seen("b"));
         cursor.advance(at(200), [("b", at(199))], keep);
         assert!(!cursor.has_seen("a") && cursor.has_seen("b"));
-        cursor.rewind(at(150));
-        cursor.rewind(at(180));
-        assert_eq!(cursor.position(), at(150));
     }
 
     #[test]

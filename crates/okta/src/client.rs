@@ -9,6 +9,7 @@ use engine::{
     person::{Person, PersonStatus},
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -260,6 +261,10 @@ impl Feed for OktaClient {
 
     fn news(&self, found: &feed::Found, watch: &Watch) -> News {
         found.news(watch)
+    }
+
+    fn ahead(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.clock_offset())
     }
 }
 

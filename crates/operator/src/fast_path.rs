@@ -73,6 +73,12 @@ struct State {
     polls: HashMap<Print, AbortOnDropHandle<()>>,
 }
 
+impl State {
+    fn lanes_of(&self, print: &Print) -> Vec<Arc<Lane>> {
+        self.lanes.values().filter(|lane| lane.print() == *print).cloned().collect()
+    }
+}
+
 /// What a full pass hands to the fast path.
 pub(crate) struct Opening<'a> {
     pub(crate) object: &'a OktaUserSync,
@@ -195,7 +201,7 @@ impl FastPath {
     /// Lanes that are served by that poll; if there are none, it is not needed any more and is taken off the list.
     fn served_by(&self, print: &Print) -> Vec<Arc<Lane>> {
         let mut state = self.state();
-        let lanes: Vec<_> = state.lanes.values().filter(|lane| lane.print() == *print).cloned().collect();
+        let lanes = state.lanes_of(print);
         if lanes.is_empty()
             && let Some(poll) = state.polls.remove(print)
         {
@@ -203,6 +209,11 @@ impl FastPath {
             poll.detach();
         }
         lanes
+    }
+
+    /// The same lanes, for a poll that goes on in any case.
+    fn lanes_of(&self, print: &Print) -> Vec<Arc<Lane>> {
+        self.state().lanes_of(print)
     }
 
     fn take(&self, uid: &str) -> Option<Arc<Lane>> {

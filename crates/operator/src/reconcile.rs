@@ -361,4 +361,4 @@ pub fn after_error(guarded: &Guarded, error: &ReconcileError, context: &Context)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -273,4 +273,4 @@ impl Resolver {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

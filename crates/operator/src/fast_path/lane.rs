@@ -61,8 +61,8 @@ struct State {
     tries: HashMap<String, u32>,
     /// Why the log may not be read; mostly it may.
     refusal: Option<Box<Failure>>,
-    /// The poll has not looked for this lane yet: it has to begin here.
-    joins: Option<Timestamp>,
+    /// An earlier process read the log as far as that, and this one has not told it yet what came then.
+    left_at: Option<Timestamp>,
     wished: Option<Instant>,
     wish: Option<String>,
     /// Seconds that Okta's clock is ahead.
@@ -72,14 +72,14 @@ struct State {
 impl Lane {
     pub(super) fn new(uid: String, setup: Setup, written: Option<FastPathStatus>, interval: Duration) -> Self {
         // Where an earlier process was; else from now on, as the full pass that begins reads everybody.
-        let since = written.as_ref().and_then(|status| status.cursor.as_ref()).map(|cursor| cursor.0);
-        let since = since.unwrap_or_else(Timestamp::now);
+        let left_at = written.as_ref().and_then(|status| status.cursor.as_ref()).map(|cursor| cursor.0);
+        let since = left_at.unwrap_or_else(Timestamp::now);
         let state = State {
             shown: Shown::after(written, since, interval),
             owed: Owed::default(),
             tries: HashMap::new(),
             refusal: None,
-            joins: Some(since),
+            left_at,
             wished: None,
             wish: None,
             ahead: SignedDuration::ZERO,
@@ -180,18 +180,21 @@ impl Lane {
     /// From where on the log matters to it.
     pub(super) fn since(&self) -> Timestamp {
         let state = self.state();
-        state.joins.or_else(|| state.shown.now().cursor.as_ref().map(|cursor| cursor.0)).unwrap_or_else(Timestamp::now)
+        state
+            .left_at
+            .or_else(|| state.shown.now().cursor.as_ref().map(|cursor| cursor.0))
+            .unwrap_or_else(Timestamp::now)
     }
 
-    /// The same, if the poll has not looked for it yet.
-    pub(super) fn joins(&self) -> Option<Timestamp> {
-        self.state().joins
+    /// Where an earlier process left the log, if nothing has been told since.
+    pub(super) fn left_at(&self) -> Option<Timestamp> {
+        self.state().left_at
     }
 
     /// The log was read to there, and named these people. Answers whether it had not been granted before.
     pub(super) fn read(&self, to: Timestamp, hints: &[Arc<Hint>], ahead: SignedDuration) -> bool {
         let mut state = self.state();
-        state.joins = None;
+        state.left_at = None;
         state.ahead = ahead;
         state.shown.read(to);
         for hint in hints {

@@ -5,10 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use api::{spec::FastPath as Wanted, status::FastPathState};
 use engine::{
     failure::{Class, Failure},
-    feed::{Cursor, Feed as _, News, Watch},
+    feed::{Cursor, Feed, News, Watch},
 };
 use jiff::{SignedDuration, Timestamp};
-use okta::Found;
 use tracing::{debug, warn};
 
 use super::{Around, Lane, Log, NOT_GRANTED};
@@ -22,7 +21,7 @@ const MOST_WAIT: u32 = 8;
 
 /// Polls until nobody needs it any more.
 pub(super) async fn run(around: Around, print: Print, log: Log, interval: Duration) {
-    let mut poll = Poll { log, cursor: None, failures: 0, refused: false };
+    let mut poll = Poll { log, print, cursor: None, failures: 0, refused: false };
     let seed = uuid::Uuid::new_v4();
     for round in 0_u64.. {
         let Some(context) = around.upgrade() else { return };
@@ -39,8 +38,9 @@ pub(super) async fn run(around: Around, print: Print, log: Log, interval: Durati
     }
 }
 
-struct Poll {
-    log: Log,
+struct Poll<F> {
+    log: Arc<F>,
+    print: Print,
     cursor: Option<Cursor>,
     /// In a row.
     failures: u32,
@@ -48,18 +48,20 @@ struct Poll {
     refused: bool,
 }
 
-impl Poll {
+impl<F: Feed> Poll<F> {
     async fn once(&mut self, context: &Arc<Context>, lanes: &[Arc<Lane>]) {
         let cursor = self.cursor.get_or_insert_with(|| Cursor::since(start(lanes)));
-        for since in lanes.iter().filter_map(|lane| lane.joins()) {
-            cursor.rewind(since);
-        }
-        let watches: Vec<Watch> = lanes.iter().map(|lane| lane.watch()).collect();
-        match self.log.read(cursor, &watches).await {
+        let began = cursor.position();
+        match self.log.read(cursor, &watches(lanes)).await {
             Ok(found) => {
                 (self.failures, self.refused) = (0, false);
                 let read_to = cursor.position();
-                self.tell_all(context, lanes, &found, read_to).await;
+                // Who came, or watches something else, since the reading began is told as well: it is not read again.
+                let lanes = context.fast_path.lanes_of(&self.print);
+                let (behind, there): (Vec<_>, Vec<_>) =
+                    lanes.into_iter().partition(|lane| lane.left_at().is_some_and(|left| left < began));
+                self.tell_all(context, &there, &found, read_to).await;
+                self.catch_up(context, &behind).await;
             }
             Err(failure) => {
                 self.failures = self.failures.saturating_add(1);
@@ -72,9 +74,27 @@ impl Poll {
         }
     }
 
+    /// Tells those whom an earlier process left further behind what the others know already. They have a cursor of their own,
+    /// so nobody else is told twice, and what is too much or too long ago for them is so for nobody else.
+    async fn catch_up(&self, context: &Arc<Context>, lanes: &[Arc<Lane>]) {
+        if lanes.is_empty() {
+            return;
+        }
+        let mut cursor = Cursor::since(start(lanes));
+        match self.log.read(&mut cursor, &watches(lanes)).await {
+            Ok(found) => self.tell_all(context, lanes, &found, cursor.position()).await,
+            Err(failure) => {
+                debug!(reason = failure.reason, "the System Log cannot be read from where it was left");
+                for lane in lanes {
+                    self.tell_failure(context, lane, &failure).await;
+                }
+            }
+        }
+    }
+
     /// Tells what was found. It is worked out once for all who watch the same, and not held longer than they are told.
-    async fn tell_all(&self, context: &Arc<Context>, lanes: &[Arc<Lane>], found: &Found, read_to: Timestamp) {
-        let ahead = SignedDuration::from_secs(self.log.clock_offset());
+    async fn tell_all(&self, context: &Arc<Context>, lanes: &[Arc<Lane>], found: &F::Found, read_to: Timestamp) {
+        let ahead = self.log.ahead();
         let mut alike: HashMap<Watch, Vec<&Arc<Lane>>> = HashMap::new();
         for lane in lanes {
             alike.entry(lane.watch()).or_default().push(lane);
@@ -134,6 +154,10 @@ fn start(lanes: &[Arc<Lane>]) -> Timestamp {
     lanes.iter().map(|lane| lane.since()).min().unwrap_or_else(Timestamp::now)
 }
 
+fn watches(lanes: &[Arc<Lane>]) -> Vec<Watch> {
+    lanes.iter().map(|lane| lane.watch()).collect()
+}
+
 fn warn_once(failures: u32, failure: &Failure) {
     if failures == 1 {
         warn!(reason = failure.reason, "the System Log cannot be read: {}", crate::status::sentence(failure));
@@ -143,30 +167,4 @@ fn warn_once(failures: u32, failure: &Failure) {
 }
 
 #[cfg(test)]
-mod tests {
-    use okta::{
-        Governor, OktaClient, OrgUrl,
-        key::{KeyKind, PrivateKey},
-    };
-
-    use super::*;
-
-    #[test]
-    fn failing_polls_come_less_often_and_missing_rights_are_asked_for_rarely() {
-        let key = PrivateKey::generate(KeyKind::P256).unwrap();
-        let org = OrgUrl::parse("https://acme.okta.com").unwrap();
-        let log = OktaClient::new(okta::Settings::new(org, "0oa1api2services3app", key), Governor::new()).unwrap();
-        let mut poll = Poll { log: Arc::new(log), cursor: None, failures: 0, refused: false };
-        let interval = Duration::from_secs(15);
-        let waits: Vec<u64> = [0, 1, 2, 3, 4, 5, 99]
-            .into_iter()
-            .map(|failures| {
-                poll.failures = failures;
-                poll.wait(interval).as_secs()
-            })
-            .collect();
-        assert_eq!(waits, [15, 15, 30, 60, 120, 120, 120]);
-        poll.refused = true;
-        assert_eq!(poll.wait(interval).as_secs(), 600);
-    }
-}
+mod tests;

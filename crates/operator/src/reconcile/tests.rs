@@ -11,7 +11,7 @@ use crate::{
 
 /// An operator beside whose API server nobody listens: a look that would write fails. With it the writing side of its
 /// watch.
-fn lonely() -> (Arc<Context>, reflector::store::Writer<Guarded>) {
+pub(crate) fn lonely() -> (Arc<Context>, reflector::store::Writer<Guarded>) {
     let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let (watched, writer) = reflector::store();
     let defaults = Defaults {

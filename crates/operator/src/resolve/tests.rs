@@ -168,6 +168,11 @@ impl Neighbours {
     }
 }
 
+/// The clients of a resource that is complete.
+pub(crate) async fn example_clients() -> Clients {
+    Neighbours::new().clients(&complete(), None).await
+}
+
 fn with(change: impl FnOnce(&mut OktaUserSyncSpec)) -> OktaUserSyncSpec {
     let mut spec = complete();
     change(&mut spec);
