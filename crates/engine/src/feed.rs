@@ -285,6 +285,7 @@ mod tests {
         owed.add([hint("00u1", 1)]);
         assert!(!owed.is_empty());
     }
+
     #[test]
     fn ten_thousand_hints_cost_ten_thousand_looks_and_are_held_once() {
         const MANY: usize = 10_000;

@@ -48,8 +48,8 @@ impl Roster {
         roster
     }
 
-    /// The same on texts of its own, if most of those that it stands on are of others: it is kept until the next pass, and the names of a whole
-    /// cluster would be kept with it, for each of hundreds of resources.
+    /// The same on texts of its own, if most of those that it stands on are of others: it is kept until the next pass, and
+    /// the names of a whole cluster would be kept with it, for each of hundreds of resources.
     pub(crate) fn settled(self: Arc<Self>) -> Arc<Self> {
         let own: usize = self.iter().map(|(okta_id, name)| okta_id.len() + name.len()).sum();
         if self.words.below() <= 2 * own {

@@ -382,6 +382,7 @@ mod tests {
         let told: Vec<(&str, &str)> = news.hints.iter().map(|c| (c.person.as_str(), c.event)).collect();
         assert_eq!(told, [("00u1", "user.account.update_profile"), ("00u0", "user.lifecycle.unsuspend")]);
     }
+
     #[test]
     fn all_who_are_told_an_event_share_what_it_says() {
         let kinds = ["user.lifecycle.suspend", "group.user_membership.remove", "group.user_membership.add"];
