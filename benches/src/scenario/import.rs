@@ -22,7 +22,7 @@ pub(super) fn first_import(scenes: &mut Scenes<'_>, people: usize, rounds: usize
         figures.extend(import(scenes, &mut scene, (at_once, floor), rounds)?);
     }
     scene = Scene::of(scenes.stage, people)?;
-    figures.extend(import(scenes, &mut scene, (8, Which::ImportFloor8), 1)?);
+    figures.extend(import(scenes, &mut scene, (8, Which::ImportFloor8), rounds)?);
     Ok(figures)
 }
 

@@ -239,11 +239,14 @@ const ECHO: Duration = Duration::from_secs(200);
 /// How long it is looked at, while that echo lasts and after it.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Of how many resources a full pass is asked for at once: more than are worked on at once by default.
+const ASKED_AT_ONCE: usize = 16;
+
 /// What an operator may cost that has nothing to do: MiB, and share of a core. The share is held under the echo too.
 const IDLE_MIB: f64 = 25.0;
 const IDLE_CORE: f64 = 0.005;
 
-/// Many resources of some people each: what they cost right after the import, and while nothing happens at all.
+/// Many resources of some people each: what they cost right after the import, while nothing happens at all, and in full passes.
 pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<Vec<Figure>, BenchError> {
     let scenario = Scenario::ManyResources;
     let each = (people / RESOURCES).max(1);
@@ -271,6 +274,11 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
         let (core_in_echo, mib_in_echo) = minute(&operator).await?;
         tokio::time::sleep(ECHO.saturating_sub(MINUTE)).await;
         let (core, mib) = minute(&operator).await?;
+        let (before, began) = (operator.cpu()?, Instant::now());
+        stream::iter(groups.iter().map(Ok))
+            .try_for_each_concurrent(ASKED_AT_ONCE, |group| async { post.pass(group).await.map(drop) })
+            .await?;
+        let (passes, took) = (operator.cpu()? - before, began.elapsed().as_secs_f64());
         let at_most = Bound::AtMost(IDLE_CORE * 100.0);
         Ok(vec![
             scenario
@@ -287,6 +295,9 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
                 .held(at_most)
                 .with(format!("a minute that begins {} s after the import", ECHO.as_secs())),
             scenario.figure("idle: memory, MiB", mib).held(Bound::AtMost(IDLE_MIB)),
+            scenario
+                .figure("a full pass that finds nothing to do: CPU time, ms", passes * 1000.0 / count(RESOURCES))
+                .with(format!("one of each resource, {passes:.1} s of CPU time in {took:.0} s, {made} users there")),
         ])
     })
 }
