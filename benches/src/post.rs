@@ -120,6 +120,16 @@ impl Operator {
         memory_of(self.process.id())
     }
 
+    /// Full passes that it has run, of all resources.
+    pub async fn full_passes(&self) -> Result<f64, BenchError> {
+        let failed = |error: reqwest::Error| BenchError::process("reading the metrics", &error);
+        let client = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
+        let text =
+            client.get(format!("{}/metrics", self.url)).send().await.map_err(failed)?.text().await.map_err(failed)?;
+        let full = |line: &&str| line.starts_with("okta_user_sync_passes_total{") && line.contains("kind=\"full\"");
+        Ok(text.lines().filter(full).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
     /// Waits until it is ready in this role: `leading` or `standingBy`.
     pub async fn is(&self, role: &str) -> Result<(), BenchError> {
         let client = reqwest::Client::builder().no_proxy().build();

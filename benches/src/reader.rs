@@ -1,6 +1,6 @@
 //! Ours: the same answers through the clients, with all that they promise.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use engine::{
     cluster::Cluster as _,
@@ -67,7 +67,9 @@ pub async fn users(places: &Places) -> Result<Done, BenchError> {
     let policy = policy(org_url)?;
     let facts = client.prove_identity().await.map_err(failed(what))?;
     let roster = Roster::default();
-    let observed = Observed::read(&client, &facts, &policy, &roster, Timestamp::now()).await.map_err(failed(what))?;
+    let observed = Observed::read(&client, &facts, Instant::now(), &policy, &roster, Timestamp::now())
+        .await
+        .map_err(failed(what))?;
     let calls = client.calls().iter().map(|call| call.count).sum();
     // Only users of this resource are digested, so only they count.
     Ok(Done { seen: observed.owned() as u64, calls, ..Done::default() })

@@ -1,5 +1,7 @@
 //! Both simulators, both clients, and passes of the engine between them.
 
+use std::time::Duration;
+
 use api::{OktaUserSyncSpec, status::Memory};
 use engine::{ledger::Ledger, pass::Pass, policy::Policy, report::Report, role::Ceiling};
 use jiff::Timestamp;
@@ -82,6 +84,7 @@ impl Stage {
             pinned_org: "",
             ledger: &self.ledger,
             started: Timestamp::now(),
+            list_age: Duration::ZERO,
             id: format!("stage{}", self.passes),
             may_write: &|| true,
             detail: true,

@@ -171,3 +171,27 @@ async fn a_person_lives_through_the_operator() {
     assert_eq!(writes(&house).len(), writes_before, "nothing changed, nothing written");
     assert_eq!(resource["status"]["users"]["suspended"], 1);
 }
+
+// attempt.rs, `list_age`.
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_that_only_time_brings_share_a_list_of_teleports_users_and_one_that_is_asked_for_reads_its_own() {
+    let mut house = House::with_people(3).await;
+    house.put_secrets().await;
+    // Okta shows nobody, so that nothing is written, and passes follow each other by the wait after a failure.
+    house
+        .okta
+        .org()
+        .fault_json(&json!({ "path": "/api/v1/apps/*/users*", "kind": { "Status": { "status": 403 } } }))
+        .unwrap();
+    let lists = |house: &House| house.teleport.counters().of("ListUsers");
+    house.change(&house.spec()).await;
+    let passes = |resource: &Value| resource["status"]["lastRun"]["id"].as_str().unwrap_or_default().to_owned();
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 4 {
+        let failed = house.until("another pass", |r| !passes(r).is_empty() && !seen.contains(&passes(r))).await;
+        seen.insert(passes(&failed));
+    }
+    assert_eq!(lists(&house), 1, "{seen:?}");
+    house.pass().await;
+    assert_eq!(lists(&house), 2);
+}

@@ -1,9 +1,10 @@
 //! Runs one pure part of the engine once, so that its instructions can be counted (`tests/instructions.rs`): `count plan`,
 //! `count traits`, `count hash`, `count again`. What stands in [`measured`] is what is counted; all that prepares it is not.
 
-use std::{hint::black_box, process::ExitCode};
+use std::{hint::black_box, process::ExitCode, sync::Arc};
 
 use engine::{
+    census::Census,
     cluster::{ClusterFacts, OriginMode},
     desired::{Carried, desired},
     feed::Cursor,
@@ -69,14 +70,14 @@ fn measured<T>(work: impl FnOnce() -> T) -> T {
 
 /// Removals in a plan over [`PEOPLE`] digests.
 fn plan_of_many(policy: &Policy) -> usize {
-    let facts = facts();
-    let (mut observed, mut people) = (Observed::default(), People::default());
+    let (facts, mut census) = (facts(), Census::default());
     for n in 0..PEOPLE {
-        let person = person(n, Map::new());
-        observed.note(&user(&person, policy), &facts, policy, &Roster::default());
-        if !n.is_multiple_of(1000) {
-            people.note(&person, policy, OriginMode::Bot, &observed, |_| true);
-        }
+        census.add(&user(&person(n, Map::new()), policy).view(), &facts);
+    }
+    let observed = Observed::of(Arc::new(census), policy, &Roster::default());
+    let mut people = People::default();
+    for n in (0..PEOPLE).filter(|n| !n.is_multiple_of(1000)) {
+        people.note(&person(n, Map::new()), policy, OriginMode::Bot, &observed, |_| true);
     }
     people.read = Read::Complete;
     // A pass has asked who has which accounts before it plans, and what it was answered is kept.

@@ -239,8 +239,13 @@ const ECHO: Duration = Duration::from_secs(200);
 /// How long it is looked at, while that echo lasts and after it.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Of how many resources a full pass is asked for at once: more than are worked on at once by default.
-const ASKED_AT_ONCE: usize = 16;
+/// Time between two full passes of each resource while those are measured, as `spec.interval` says it, and how long it is
+/// looked at: each comes once. By default they come a fifth as often.
+const OFTEN: &str = "2m";
+const LOOK: Duration = Duration::from_secs(120);
+
+/// The default interval, in seconds.
+const INTERVAL: f64 = 600.0;
 
 /// What an operator may cost that has nothing to do: MiB, and share of a core. The share is held under the echo too.
 const IDLE_MIB: f64 = 25.0;
@@ -258,13 +263,7 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
         operator.is("leading").await?;
         post.put_secrets(&scene).await?;
         let began = Instant::now();
-        stream::iter(&groups)
-            .for_each_concurrent(8, |group| {
-                let spec = json!({ "scope": { "source": "Groups", "appID": null, "groups": [group] } });
-                let (post, spec) = (&post, without_nulls(Post::spec(&scene, &spec)));
-                async move { post.ground.put(group, &spec).await }
-            })
-            .await;
+        put_all(&post, &scene, &groups, "24h").await;
         for group in &groups {
             post.until(group, "its people to be imported", ready).await?;
         }
@@ -274,11 +273,12 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
         let (core_in_echo, mib_in_echo) = minute(&operator).await?;
         tokio::time::sleep(ECHO.saturating_sub(MINUTE)).await;
         let (core, mib) = minute(&operator).await?;
-        let (before, began) = (operator.cpu()?, Instant::now());
-        stream::iter(groups.iter().map(Ok))
-            .try_for_each_concurrent(ASKED_AT_ONCE, |group| async { post.pass(group).await.map(drop) })
-            .await?;
-        let (passes, took) = (operator.cpu()? - before, began.elapsed().as_secs_f64());
+        put_all(&post, &scene, &groups, OFTEN).await;
+        for group in &groups {
+            let seen = |object: &Value| object["status"]["observedGeneration"] == 2 && ready(object);
+            post.until(group, "its interval to be seen", seen).await?;
+        }
+        let (passes, spent) = passes(&operator).await?;
         let at_most = Bound::AtMost(IDLE_CORE * 100.0);
         Ok(vec![
             scenario
@@ -296,8 +296,12 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
                 .with(format!("a minute that begins {} s after the import", ECHO.as_secs())),
             scenario.figure("idle: memory, MiB", mib).held(Bound::AtMost(IDLE_MIB)),
             scenario
-                .figure("a full pass that finds nothing to do: CPU time, ms", passes * 1000.0 / count(RESOURCES))
-                .with(format!("one of each resource, {passes:.1} s of CPU time in {took:.0} s, {made} users there")),
+                .figure("a full pass that finds nothing to do: CPU time, ms", spent * 1000.0 / passes)
+                .with(format!("{passes} of them in {} s, {made} users there", LOOK.as_secs())),
+            scenario.figure(
+                "full passes, one of each in ten minutes: share of a core, %",
+                spent / passes * count(RESOURCES) / INTERVAL * 100.0,
+            ),
         ])
     })
 }
@@ -308,6 +312,24 @@ async fn minute(operator: &Operator) -> Result<(f64, f64), BenchError> {
     tokio::time::sleep(MINUTE).await;
     let (mib, _) = operator.memory()?;
     Ok(((operator.cpu()? - before) / MINUTE.as_secs_f64(), mib))
+}
+
+/// A resource for each group, with that time between full passes.
+async fn put_all(post: &Post, scene: &Scene, groups: &[String], interval: &str) {
+    let puts = stream::iter(groups).for_each_concurrent(8, |group| {
+        let scope = json!({ "source": "Groups", "appID": null, "groups": [group] });
+        let spec = without_nulls(Post::spec(scene, &json!({ "interval": interval, "scope": scope })));
+        async move { post.ground.put(group, &spec).await }
+    });
+    puts.await;
+}
+
+/// How many full passes come by themselves while it is looked at, and their CPU time in seconds.
+async fn passes(operator: &Operator) -> Result<(f64, f64), BenchError> {
+    let (before, spent) = (operator.full_passes().await?, operator.cpu()?);
+    tokio::time::sleep(LOOK).await;
+    let spent = operator.cpu()? - spent;
+    Ok((operator.full_passes().await? - before, spent))
 }
 
 /// A group for every so many people; answers the groups' names.

@@ -1,7 +1,10 @@
 //! What happens to our users when the resource is deleted (P15). Okta is not asked: the deletion is the order.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, AtomicUsize},
+    time::Instant,
+};
 
 use api::{
     OktaUserSyncSpec,
@@ -70,7 +73,7 @@ pub async fn cleanup<C: Cluster>(
     };
     let facts = cluster.prove_identity().await?;
     let lock_life = lock_life(&cluster.roles().await?, policy.lock_margin)?;
-    let observed = Observed::read(cluster, &facts, policy, &Roster::default(), now).await?;
+    let observed = Observed::read(cluster, &facts, Instant::now(), policy, &Roster::default(), now).await?;
     let removals = removals(&observed, policy);
     let writer = Writer {
         cluster,

@@ -1,10 +1,11 @@
 //! The port through which the engine reads and writes Teleport.
 
-use std::{collections::HashSet, future::Future};
+use std::{collections::HashSet, future::Future, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
 use crate::{
+    census::Census,
     directory::Pages,
     failure::Failure,
     lock::Lock,
@@ -118,6 +119,15 @@ pub trait Cluster: Send + Sync {
 
     /// All users, from the server's cache: a list never proves absence.
     fn users(&self) -> Pages<'_, Self::Listed>;
+
+    /// Everybody, by a list that was read to its end and begun no earlier than `since`. It may be one that was read for
+    /// somebody else by the same identity. Default: one that is read now.
+    fn census(&self, facts: &ClusterFacts, _since: Instant) -> impl Future<Output = Result<Arc<Census>, Failure>> + Send
+    where
+        Self: Sized,
+    {
+        async { Census::read(self, facts).await.map(Arc::new) }
+    }
 
     /// One user, from the server's storage.
     fn user(&self, name: &str) -> impl Future<Output = Result<Option<User>, Failure>> + Send;

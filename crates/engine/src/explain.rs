@@ -54,8 +54,7 @@ impl Pass<'_> {
     ) -> Result<Explanation, Failure> {
         let mut report = self.empty_report();
         let ground = self.ground(directory, cluster, &mut report).await?;
-        let observed =
-            Observed::read(cluster, &ground.cluster, self.policy, &self.ledger.roster(), self.started).await?;
+        let observed = self.observe(cluster, &ground).await?;
         let mode = ground.cluster.origin_mode;
         let people = People::read(directory, &ground.source, self.policy, mode, &observed, &|_| {}).await;
         let plan = plan(Situation {

@@ -13,6 +13,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use api::status::RemovalTally;
@@ -55,6 +56,8 @@ struct State {
     busy: HashMap<Box<str>, Busy>,
     /// Locks on leavers that the full pass has stored: who left, and the lock's name.
     stored: Vec<(Box<str>, String)>,
+    /// When a write of any pass ended last, whatever became of it.
+    written: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -146,6 +149,11 @@ impl Ledger {
     #[must_use]
     pub fn knows_names(&self) -> bool {
         self.state().names.is_some()
+    }
+
+    /// When anything was written last, or may have been. A list of users that is older than that shows what is true no more.
+    pub(crate) fn written(&self) -> Option<Instant> {
+        self.state().written
     }
 
     /// Removals of the last hour, for status.
@@ -352,6 +360,7 @@ impl Claimed<'_> {
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
         let mut state = self.ledger.state();
+        state.written = Some(Instant::now());
         for id in &self.people {
             if let Some(claim) = state.claimed.get_mut(id.as_str()) {
                 claim.ended = true;
@@ -363,6 +372,7 @@ impl Drop for Claimed<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.ledger.state();
+        state.written = Some(Instant::now());
         if let Some(busy) = state.busy.get_mut(self.okta_id) {
             busy.writes -= 1;
             if busy.writes == 0 {

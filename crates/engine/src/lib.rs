@@ -9,6 +9,7 @@
 
 pub mod apply;
 pub mod belonging;
+pub mod census;
 pub mod cleanup;
 pub mod cluster;
 pub mod confirm;

@@ -1,23 +1,21 @@
-//! What Teleport holds, kept small: for each user whose it is, and for ours one number that stands for all the rest.
+//! What Teleport holds, as one resource sees it: for each user of the [`Census`] whose it is, and for ours one number that
+//! stands for all the rest.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
-use futures::StreamExt as _;
-
 use crate::{
+    census::{Census, Line},
     cluster::{Cluster, ClusterFacts},
-    desired::digest_of,
-    failure::{Class, Failure, Side},
+    failure::Failure,
     lock::{Lock, LockReason},
-    ownership::{self, Ownership},
+    ownership::Ownership,
     policy::Policy,
     roster::Roster,
-    user::User,
-    user_view::{ListedUser as _, UserView},
-    words::{Index, Word, Words, row},
+    words::{Word, Words},
 };
 
 /// One user.
@@ -29,52 +27,13 @@ pub struct Row {
     pub drifted: bool,
 }
 
-/// What is kept of one user: sixteen bytes.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    name: Word,
-    /// The Okta id, or, where `digest` says that it is not ours, a place in [`Observed::others`].
-    whose: u32,
-    digest: u64,
-}
-
-/// In place of a digest: the user is somebody else's.
-const NOT_OURS: u64 = 0;
-
-/// In place of a digest: a login has rewritten the user.
-const DRIFTED: u64 = 1;
-
-/// In place of an owner: the line is not used any more.
-const GONE: Owner = Owner::Other(u32::MAX);
-
 /// Whose a user is.
 #[derive(Clone, Copy, Debug)]
-enum Owner {
-    /// Ours: the Okta id, and the digest of what is ours of it ([`digest_of`]), unless a login has rewritten the user.
+enum Owner<'a> {
+    /// Ours: the Okta id, and the digest of what is ours of it, unless a login has rewritten the user.
     Ours(Word, Option<u64>),
-    /// Somebody else's: a place in [`Observed::others`].
-    Other(u32),
-}
-
-impl Line {
-    fn new(name: Word, owner: Owner) -> Self {
-        let (whose, digest) = match owner {
-            // The two numbers that mean something else are taken for a third one.
-            Owner::Ours(okta_id, digest) => {
-                (okta_id.number(), digest.map_or(DRIFTED, |digest| digest.max(DRIFTED + 1)))
-            }
-            Owner::Other(place) => (place, NOT_OURS),
-        };
-        Self { name, whose, digest }
-    }
-
-    fn owner(&self) -> Owner {
-        match self.digest {
-            NOT_OURS => Owner::Other(self.whose),
-            DRIFTED => Owner::Ours(Word::of_number(self.whose), None),
-            digest => Owner::Ours(Word::of_number(self.whose), Some(digest)),
-        }
-    }
+    /// Somebody else's.
+    Other(&'a Ownership),
 }
 
 /// Name and Okta id of an account, as an [`Observed`] names them.
@@ -87,15 +46,15 @@ pub(crate) struct Account {
 /// All users and locks of the cluster.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// Names and Okta ids.
+    census: Arc<Census>,
+    /// Whose users are that bear the mark of that place in the census; of ours, whoever's.
+    whose: Vec<Ownership>,
+    /// The Okta ids of users of ours that a login has rewritten, by their places in the census.
+    drifted: HashMap<u32, Word>,
+    /// Names and Okta ids: the census's own, or what stands on it.
     words: Arc<Words>,
-    lines: Vec<Line>,
-    /// Every user by name.
-    by_name: Index,
     /// Who has which accounts of ours: made when it is first asked for, and then shared with whoever keeps it.
     roster: OnceLock<Arc<Roster>>,
-    /// Whose users there are that are not ours, each once.
-    others: Vec<Ownership>,
     /// Locks in force that are this resource's, by the user name that they target.
     locks: HashMap<String, Vec<Lock>>,
     /// User names that a lock of somebody else targets: SCIM, an administrator, another resource.
@@ -103,95 +62,63 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Reads every user and lock.
+    /// Reads every user and lock. The list of users may be one that was read for another resource, and began no earlier than
+    /// `since`.
     ///
     /// # Errors
     /// The list could not be read to its end.
     pub async fn read<C: Cluster>(
         cluster: &C,
         facts: &ClusterFacts,
+        since: Instant,
         policy: &Policy,
         roster: &Roster,
         now: jiff::Timestamp,
     ) -> Result<Self, Failure> {
-        let mut observed = Self::default();
-        let mut pages = cluster.users();
-        let mut complete = false;
-        while let Some(page) = pages.next().await {
-            let page = page?;
-            complete = page.last;
-            let mut view = UserView::default();
-            for user in &page.items {
-                view.clear();
-                user.read(&mut view)?;
-                observed.see(&view, facts, policy, roster);
-            }
-        }
-        drop(pages);
-        if !complete {
-            return Err(Failure::new(
-                Side::Teleport,
-                Class::Transient,
-                "ListIncomplete",
-                "Teleport's list of users ended before its last page",
-                "nothing was written; the next pass reads it again",
-            ));
-        }
+        let mut observed = Self::of(cluster.census(facts, since).await?, policy, roster);
         for lock in cluster.locks().await? {
             observed.note_lock(lock, policy, now);
         }
         Ok(observed)
     }
 
-    /// Adds one user. `former` is who had which account at the last list.
-    pub fn note(&mut self, user: &User, facts: &ClusterFacts, policy: &Policy, former: &Roster) {
-        self.see(&user.view(), facts, policy, former);
+    /// These users, and no lock. `former` is who had which account at the last list.
+    #[must_use]
+    pub fn of(census: Arc<Census>, policy: &Policy, former: &Roster) -> Self {
+        let whose = census.marks().iter().map(|mark| mark.view().ownership(policy, "")).collect();
+        let mut observed = Self { words: census.words().clone(), census, whose, ..Self::default() };
+        observed.recognise(former);
+        observed
     }
 
-    fn see(&mut self, user: &UserView<'_>, facts: &ClusterFacts, policy: &Policy, former: &Roster) {
-        let mut ownership = ownership::of(user, policy, facts);
-        let ours = matches!(ownership, Ownership::Ours { .. });
-        let digest = ours.then(|| digest_of(user, facts.origin_mode));
-        if let Ownership::Connector { same: true, .. } = ownership
-            && let Some(okta_id) = former.holder(user.name)
-        {
-            ownership = Ownership::Ours { okta_id: okta_id.to_owned() };
+    /// Finds users of ours whose labels a login has taken away: few, in the time between two lists.
+    fn recognise(&mut self, former: &Roster) {
+        let by_login = |whose: &Ownership| matches!(whose, Ownership::Connector { same: true, .. });
+        if !self.whose.iter().any(by_login) {
+            return;
         }
-        self.add(user.name, ownership, digest);
-    }
-
-    fn add(&mut self, name: &str, ownership: Ownership, digest: Option<u64>) {
-        // A list that changes while it is read may show a user twice; the last word counts.
-        if let Some(line) = self.by_name.remove(name, name_of(&self.words, &self.lines))
-            && let Some(line) = self.lines.get_mut(line as usize)
-        {
-            *line = Line::new(line.name, GONE);
+        let mut words = Words::over(&self.words);
+        for (at, line) in self.census.lines() {
+            if self.whose.get(line.mark as usize).is_some_and(by_login)
+                && let Some(okta_id) = former.holder(self.words.text(line.name))
+            {
+                self.drifted.insert(at, words.add(okta_id));
+            }
         }
-        // It shares the words, and is true no more.
-        self.roster.take();
-        let words = Arc::make_mut(&mut self.words);
-        let at = row(self.lines.len());
-        let name = words.add(name);
-        let owner = match ownership {
-            Ownership::Ours { okta_id } => Owner::Ours(words.add(&okta_id), digest),
-            other => Owner::Other(self.other(other)),
-        };
-        self.lines.push(Line::new(name, owner));
-        self.by_name.add(at, name_of(&self.words, &self.lines));
+        if !self.drifted.is_empty() {
+            self.words = Arc::new(words);
+        }
     }
 
-    /// The place of an ownership that is not ours; there are few different ones.
-    fn other(&mut self, ownership: Ownership) -> u32 {
-        let known = self.others.iter().rposition(|known| *known == ownership);
-        row(known.unwrap_or_else(|| {
-            self.others.push(ownership);
-            self.others.len() - 1
-        }))
-    }
-
-    fn line(&self, name: &str) -> Option<&Line> {
-        let found = self.by_name.find(name, name_of(&self.words, &self.lines))?;
-        self.lines.get(found as usize)
+    fn owner(&self, at: u32, line: &Line) -> Owner<'_> {
+        const NOBODY: &Ownership = &Ownership::Local;
+        if let Some(okta_id) = self.drifted.get(&at) {
+            return Owner::Ours(*okta_id, None);
+        }
+        match self.whose.get(line.mark as usize) {
+            Some(Ownership::Ours { .. }) => Owner::Ours(line.okta_id, Some(line.digest())),
+            other => Owner::Other(other.unwrap_or(NOBODY)),
+        }
     }
 
     /// Adds one lock, if it is in force and targets a user.
@@ -206,8 +133,8 @@ impl Observed {
         }
     }
 
-    /// Leaves the accounts of these people alone in what is asked by person, once every user is noted; users and locks stay
-    /// known by name. A partial pass must not take for leavers whom it has not asked about.
+    /// Leaves the accounts of these people alone in what is asked by person; users and locks stay known by
+    /// name. A partial pass must not take for leavers whom it has not asked about.
     pub(crate) fn only(&mut self, people: &HashSet<&str>) {
         let mut roster = Roster::of(self);
         roster.retain(|okta_id| people.contains(okta_id));
@@ -223,27 +150,26 @@ impl Observed {
     /// How many users there are, whosever they are.
     #[must_use]
     pub fn known(&self) -> usize {
-        self.by_name.len()
+        self.census.len()
     }
 
     /// The user of that name.
     #[must_use]
     pub fn user(&self, name: &str) -> Option<Row> {
-        self.line(name).map(|line| match line.owner() {
+        let (at, line) = self.census.find(name)?;
+        Some(match self.owner(at, line) {
             Owner::Ours(okta_id, digest) => {
                 let okta_id = self.words.text(okta_id).to_owned();
                 Row { ownership: Ownership::Ours { okta_id }, drifted: digest.is_none() }
             }
-            Owner::Other(other) => {
-                Row { ownership: self.others.get(other as usize).cloned().unwrap_or(Ownership::Local), drifted: false }
-            }
+            Owner::Other(other) => Row { ownership: other.clone(), drifted: false },
         })
     }
 
     /// The account of that name, if it is ours and that person's; and its digest, unless a login has rewritten it.
     pub(crate) fn account(&self, name: &str, okta_id: &str) -> Option<(Account, Option<u64>)> {
-        let line = self.line(name)?;
-        match line.owner() {
+        let (at, line) = self.census.find(name)?;
+        match self.owner(at, line) {
             Owner::Ours(id, digest) if self.words.text(id) == okta_id => {
                 Some((Account { okta_id: id, name: line.name }, digest))
             }
@@ -268,7 +194,7 @@ impl Observed {
 
     /// Every account of ours, in the order in which they came.
     pub(crate) fn every_account(&self) -> impl Iterator<Item = Account> {
-        self.lines.iter().filter_map(|line| match line.owner() {
+        self.census.lines().filter_map(|(at, line)| match self.owner(at, line) {
             Owner::Ours(okta_id, _) => Some(Account { okta_id, name: line.name }),
             Owner::Other(_) => None,
         })
@@ -304,11 +230,6 @@ impl Observed {
     }
 }
 
-/// The name of a line.
-fn name_of<'a>(words: &'a Words, lines: &'a [Line]) -> impl Fn(u32) -> &'a [u8] + Copy {
-    |line| lines.get(line as usize).map_or(&[], |line| words.bytes(line.name))
-}
-
 #[cfg(test)]
 mod tests {
     use api::names;
@@ -318,6 +239,7 @@ mod tests {
         cluster::OriginMode,
         lock::Mark,
         test_values::{ORG, OWNER, facts, policy_with},
+        user::{ConnectorRef, User},
     };
 
     fn local(name: &str) -> User {
@@ -331,12 +253,15 @@ mod tests {
     }
 
     fn observed(users: &[User]) -> Observed {
-        let (policy, facts) = (policy_with(|_| {}), facts(OriginMode::Bot));
-        let mut observed = Observed::default();
+        seen(users, &Roster::default())
+    }
+
+    fn seen(users: &[User], former: &Roster) -> Observed {
+        let mut census = Census::default();
         for user in users {
-            observed.note(user, &facts, &policy, &Roster::default());
+            census.add(&user.view(), &facts(OriginMode::Bot));
         }
-        observed
+        Observed::of(Arc::new(census), &policy_with(|_| {}), former)
     }
 
     #[test]
@@ -347,6 +272,51 @@ mod tests {
         assert_eq!((whose("@b"), whose("operator")), (Some(Ownership::System), Some(Ownership::System)));
         assert_eq!(whose("c"), Some(Ownership::Ours { okta_id: "00u1".into() }));
         assert_eq!((whose("e"), others.known(), others.owned()), (None, 5, 1));
+    }
+
+    // observed.rs, `of`, `owner`.
+    #[test]
+    fn p06_two_resources_see_their_own_users_in_one_list_and_each_those_whom_a_login_rewrote() {
+        let by_login = |name: &str| {
+            let connector = ConnectorRef { kind: "saml".into(), id: "okta".into(), identity: name.into() };
+            User { created_by: Some(connector), ..local(name) }
+        };
+        let neighbours = |okta_id: &str, name: &str| {
+            let mut user = of(okta_id, name);
+            user.labels.insert(names::OWNER_LABEL.into(), "ns/other".into());
+            user
+        };
+        let users = [of("00u1", "ada"), neighbours("00u2", "bob"), by_login("cyd"), by_login("dan"), by_login("eve")];
+        let mut census = Census::default();
+        users.iter().for_each(|user| census.add(&user.view(), &facts(OriginMode::Bot)));
+        let census = Arc::new(census);
+        let former = |who: &[(&str, &str)]| {
+            let mut roster = Roster::default();
+            who.iter().for_each(|(okta_id, name)| roster.note(okta_id, name));
+            roster
+        };
+        let other = Policy { owner: "ns/other".into(), ..policy_with(|_| {}) };
+        let one = Observed::of(census.clone(), &policy_with(|_| {}), &former(&[("00u1", "ada"), ("00u3", "cyd")]));
+        let two = Observed::of(census, &other, &former(&[("00u4", "dan")]));
+        let seen = |observed: &Observed| {
+            let row = |user: &User| {
+                let row = observed.user(&user.name).unwrap();
+                match row.ownership {
+                    Ownership::Ours { okta_id } => format!("{okta_id}{}", if row.drifted { " drifted" } else { "" }),
+                    Ownership::OtherResource(owner) => owner,
+                    Ownership::Connector { id, same: true } => format!("by {id}"),
+                    other => format!("{other:?}"),
+                }
+            };
+            users.iter().map(row).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(seen(&one), "00u1, ns/other, 00u3 drifted, by okta, by okta");
+        assert_eq!(seen(&two), format!("{OWNER}, 00u2, by okta, 00u4 drifted, by okta"));
+        assert_eq!(one.ours().collect::<Vec<_>>(), [("00u1", "ada"), ("00u3", "cyd")]);
+        assert_eq!(two.ours().collect::<Vec<_>>(), [("00u2", "bob"), ("00u4", "dan")]);
+        assert!(one.account("ada", "00u1").is_some_and(|(_, digest)| digest.is_some()));
+        assert!(one.account("cyd", "00u3").is_some_and(|(_, digest)| digest.is_none()));
+        assert!(one.account("bob", "00u2").is_none() && two.account("cyd", "00u3").is_none());
     }
 
     #[test]

@@ -37,40 +37,110 @@ pub enum Ownership {
 /// Origins that name no owner: `dynamic` is what an administrator's own writes carry.
 const FREE_ORIGINS: [&str; 2] = ["", "dynamic"];
 
+/// What a user shows of whose it is, whichever resource looks. `S` is how it holds texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mark<S> {
+    /// A bot, a system user, or the very user that this operator is.
+    System,
+    /// An origin label that names another system.
+    Origin(S),
+    /// The labels of a resource of this product.
+    Resource {
+        /// Its `namespace/name`.
+        owner: S,
+        /// The organisation's address.
+        org: S,
+        /// Whether there is an Okta id too.
+        identified: bool,
+    },
+    /// Made by a login through a connector.
+    Connector {
+        /// `saml`, `oidc`, `github`.
+        kind: S,
+        /// Its name.
+        id: S,
+    },
+    /// None at all.
+    Local,
+}
+
+impl<'a> Mark<&'a str> {
+    /// What `user` shows.
+    pub(crate) fn of(user: &UserView<'a>, cluster: &ClusterFacts) -> Self {
+        let label = |key: &str| user.label(key);
+        if user.name == cluster.own_name
+            || user.has_label(label::BOT)
+            || label(label::RESOURCE_TYPE) == "system"
+            || user.name.starts_with('@')
+        {
+            return Self::System;
+        }
+        let origin = label(label::ORIGIN);
+        let written_as_okta = cluster.origin_mode == OriginMode::Okta && origin == label::ORIGIN_OKTA;
+        if !FREE_ORIGINS.contains(&origin) && !written_as_okta {
+            return Self::Origin(origin);
+        }
+        let owner = label(names::OWNER_LABEL);
+        if !owner.is_empty() {
+            let identified = !label(names::OKTA_USER_ID_LABEL).is_empty();
+            return Self::Resource { owner, org: label(names::OKTA_ORG_LABEL), identified };
+        }
+        if written_as_okta {
+            return Self::Origin(origin);
+        }
+        match user.created_by {
+            Some(connector) => Self::Connector { kind: connector.kind, id: connector.id },
+            None => Self::Local,
+        }
+    }
+
+    /// Whose the user is who shows this, and has that Okta id.
+    pub(crate) fn ownership(self, policy: &Policy, okta_id: &str) -> Ownership {
+        match self {
+            Self::System => Ownership::System,
+            Self::Origin(origin) => Ownership::Origin(origin.to_owned()),
+            Self::Resource { owner, org, identified: true } if owner == policy.owner && org == policy.org_url => {
+                Ownership::Ours { okta_id: okta_id.to_owned() }
+            }
+            Self::Resource { owner, .. } => Ownership::OtherResource(owner.to_owned()),
+            Self::Connector { kind, id } => {
+                Ownership::Connector { same: kind == "saml" && id == policy.connector, id: id.to_owned() }
+            }
+            Self::Local => Ownership::Local,
+        }
+    }
+
+    /// The same with texts of its own.
+    pub(crate) fn kept(self) -> Mark<Box<str>> {
+        match self {
+            Self::System => Mark::System,
+            Self::Origin(origin) => Mark::Origin(origin.into()),
+            Self::Resource { owner, org, identified } => {
+                Mark::Resource { owner: owner.into(), org: org.into(), identified }
+            }
+            Self::Connector { kind, id } => Mark::Connector { kind: kind.into(), id: id.into() },
+            Self::Local => Mark::Local,
+        }
+    }
+}
+
+impl Mark<Box<str>> {
+    /// The same with texts that are borrowed.
+    pub(crate) fn view(&self) -> Mark<&str> {
+        match self {
+            Self::System => Mark::System,
+            Self::Origin(origin) => Mark::Origin(origin),
+            Self::Resource { owner, org, identified } => Mark::Resource { owner, org, identified: *identified },
+            Self::Connector { kind, id } => Mark::Connector { kind, id },
+            Self::Local => Mark::Local,
+        }
+    }
+}
+
 /// Whose `user` is.
 #[must_use]
 pub fn of(user: &UserView<'_>, policy: &Policy, cluster: &ClusterFacts) -> Ownership {
-    let label = |key: &str| user.label(key);
-    if user.name == cluster.own_name
-        || user.has_label(label::BOT)
-        || label(label::RESOURCE_TYPE) == "system"
-        || user.name.starts_with('@')
-    {
-        return Ownership::System;
-    }
-    let origin = label(label::ORIGIN);
-    let written_as_okta = cluster.origin_mode == OriginMode::Okta && origin == label::ORIGIN_OKTA;
-    if !FREE_ORIGINS.contains(&origin) && !written_as_okta {
-        return Ownership::Origin(origin.to_owned());
-    }
-    let (owner, org, okta_id) =
-        (label(names::OWNER_LABEL), label(names::OKTA_ORG_LABEL), label(names::OKTA_USER_ID_LABEL));
-    if owner == policy.owner && org == policy.org_url && !okta_id.is_empty() {
-        return Ownership::Ours { okta_id: okta_id.to_owned() };
-    }
-    if !owner.is_empty() {
-        return Ownership::OtherResource(owner.to_owned());
-    }
-    if written_as_okta {
-        return Ownership::Origin(origin.to_owned());
-    }
-    match &user.created_by {
-        Some(connector) => Ownership::Connector {
-            same: connector.kind == "saml" && connector.id == policy.connector,
-            id: connector.id.to_owned(),
-        },
-        None => Ownership::Local,
-    }
+    Mark::of(user, cluster).ownership(policy, user.label(names::OKTA_USER_ID_LABEL))
 }
 
 impl Ownership {

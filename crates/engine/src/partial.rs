@@ -12,12 +12,16 @@
 //!
 //! [`Ledger`]: crate::ledger::Ledger
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use api::{spec::Mode, status::Memory};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
+    census::Census,
     cluster::Cluster,
     confirm::{Verdict, ask, verdict},
     directory::{Directory, Standing},
@@ -175,11 +179,12 @@ impl Pass<'_> {
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
-        let mut observed = Observed::default();
-        for user in users.into_iter().flatten() {
-            // One that a login rewrote is known by the roster alone, whoever's it is.
-            observed.note(&user, &ground.cluster, self.policy, &roster);
+        let mut census = Census::default();
+        for user in users.iter().flatten() {
+            census.add(&user.view(), &ground.cluster);
         }
+        // One that a login rewrote is known by the roster alone, whoever's it is.
+        let mut observed = Observed::of(Arc::new(census), self.policy, &roster);
         observed.only(&stands.keys().map(String::as_str).collect::<HashSet<_>>());
         for lock in locks {
             observed.note_lock(lock, self.policy, self.started);

@@ -1,5 +1,7 @@
 //! One pass: read, desire, plan, guard, apply, report.
 
+use std::time::{Duration, Instant};
+
 use api::{
     spec::{Mode, RemovalAction},
     status::{Memory, PendingPlan, UserCounts},
@@ -59,6 +61,9 @@ pub struct Pass<'a> {
     pub ledger: &'a Ledger,
     /// Now.
     pub started: Timestamp,
+    /// How old a list of Teleport's users may be that another resource's pass has read; see
+    /// [`SHARED_FOR`](crate::census::SHARED_FOR). Zero: none that began before this pass.
+    pub list_age: Duration,
     /// Id of the pass, for lock messages, logs and status.
     pub id: String,
     /// Asked before every write (P8).
@@ -123,8 +128,7 @@ impl Pass<'_> {
         report: &mut Report,
     ) -> Result<(), Failure> {
         let ground = self.ground(directory, cluster, report).await?;
-        let observed =
-            Observed::read(cluster, &ground.cluster, self.policy, &self.ledger.roster(), self.started).await?;
+        let observed = self.observe(cluster, &ground).await?;
         self.ledger.listed(&observed);
         self.ledger.make_up(observed.removal_locks(), self.started);
         let progress = |people| (self.progress)(Progress::Reading { people });
@@ -163,6 +167,14 @@ impl Pass<'_> {
         let work = Work { plan: &plan, people: &people, removals: &removals };
         self.apply(cluster, &ground, work, Some(self.ledger), report).await;
         Ok(())
+    }
+
+    /// Reads what Teleport holds, or takes a list that does not miss anything that this resource has written.
+    pub(crate) async fn observe<C: Cluster>(&self, cluster: &C, ground: &Ground) -> Result<Observed, Failure> {
+        let now = Instant::now();
+        let oldest = now.checked_sub(self.list_age).unwrap_or(now);
+        let since = self.ledger.written().map_or(oldest, |written| written.max(oldest));
+        Observed::read(cluster, &ground.cluster, since, self.policy, &self.ledger.roster(), self.started).await
     }
 
     pub(crate) fn note_plan(&self, plan: &mut Plan, people: &People, report: &mut Report) {

@@ -263,6 +263,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        census::Census,
         cluster::OriginMode,
         test_values::{ORG, OWNER, facts, policy_with},
     };
@@ -280,16 +281,16 @@ mod tests {
                 .into()
         };
         let users = |few: usize, many: usize| {
-            let (mut observed, policy, facts) = (Observed::default(), policy_with(|_| {}), facts(OriginMode::Bot));
+            let mut census = Census::default();
             let user = |n: usize| crate::user::User {
                 name: format!("person-{n:05}@example.com"),
                 labels: if n < few { labels(n) } else { BTreeMap::new() },
                 ..crate::user::User::default()
             };
             for n in 0..many {
-                observed.note(&user(n), &facts, &policy, &Roster::default());
+                census.add(&user(n).view(), &facts(OriginMode::Bot));
             }
-            observed
+            Observed::of(Arc::new(census), &policy_with(|_| {}), &Roster::default())
         };
         let (few, all) = (users(2, 1000), users(1000, 1000));
         let settled = few.roster().clone().settled();

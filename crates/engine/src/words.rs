@@ -13,22 +13,10 @@ const CHUNK: usize = 1 << 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u32);
 
-impl Word {
-    /// As a number, for where it takes turns with something else.
-    pub(crate) fn number(self) -> u32 {
-        self.0
-    }
-
-    /// The word that has this number.
-    pub(crate) fn of_number(number: u32) -> Self {
-        Self(number)
-    }
-}
-
 /// Texts, added and never taken away: up to 65 536 chunks, 4 GiB.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    /// Older texts, which are shared. They stand on no others.
+    /// Older texts, which are shared, and may stand on others in their turn.
     base: Option<Arc<Words>>,
     chunks: Vec<Vec<u8>>,
 }
@@ -36,11 +24,7 @@ pub(crate) struct Words {
 impl Words {
     /// Texts that stand on those of `base`: whatever names one of these names it here too.
     pub(crate) fn over(base: &Arc<Words>) -> Self {
-        match &base.base {
-            // Only one step deep, so that each text is found at once.
-            Some(_) => Self::default(),
-            None => Self { base: Some(base.clone()), chunks: Vec::new() },
-        }
+        Self { base: Some(base.clone()), chunks: Vec::new() }
     }
 
     /// Whether a word of `base` names its text here too.
@@ -50,7 +34,8 @@ impl Words {
 
     /// Bytes of the texts that this stands on.
     pub(crate) fn below(&self) -> usize {
-        self.base.iter().flat_map(|base| &base.chunks).map(Vec::len).sum()
+        let own = |words: &Self| -> usize { words.chunks.iter().map(Vec::len).sum() };
+        self.base.as_ref().map_or(0, |base| own(base) + base.below())
     }
 
     /// Bytes of room that its own texts take.
@@ -101,11 +86,7 @@ impl Words {
     /// The bytes of a text.
     pub(crate) fn bytes(&self, word: Word) -> &[u8] {
         let (chunk, mut at) = ((word.0 >> 16) as usize, (word.0 & 0xffff) as usize);
-        let bytes = match chunk.checked_sub(self.first()) {
-            Some(own) => self.chunks.get(own),
-            None => self.base.as_ref().and_then(|base| base.chunks.get(chunk)),
-        };
-        let Some(bytes) = bytes else { return &[] };
+        let Some(bytes) = self.chunk(chunk) else { return &[] };
         let (mut length, mut shift) = (0_usize, 0);
         while let Some(byte) = bytes.get(at) {
             at += 1;
@@ -124,8 +105,16 @@ impl Words {
         std::str::from_utf8(self.bytes(word)).unwrap_or_default()
     }
 
+    /// Whose number its own first chunk has.
     fn first(&self) -> usize {
-        self.base.as_ref().map_or(0, |base| base.chunks.len())
+        self.base.as_ref().map_or(0, |base| base.first() + base.chunks.len())
+    }
+
+    fn chunk(&self, number: usize) -> Option<&Vec<u8>> {
+        match number.checked_sub(self.first()) {
+            Some(own) => self.chunks.get(own),
+            None => self.base.as_ref()?.chunk(number),
+        }
     }
 }
 
@@ -196,10 +185,14 @@ mod tests {
             let mut above = Words::over(&base);
             let added: Vec<Word> = texts.iter().map(|text| above.add(text)).collect();
             prop_assert!(above.stand_on(&base));
-            for ((text, below), added) in texts.iter().zip(below).zip(added) {
+            let above = Arc::new(above);
+            let mut top = Words::over(&above);
+            let last: Vec<Word> = texts.iter().map(|text| top.add(text)).collect();
+            prop_assert_eq!(top.below(), base.chunks.iter().chain(&above.chunks).map(Vec::len).sum::<usize>());
+            for (((text, below), added), last) in texts.iter().zip(below).zip(added).zip(last) {
                 prop_assert_eq!(base.text(below), text);
-                prop_assert_eq!(above.text(below), text);
-                prop_assert_eq!(above.text(added), text);
+                prop_assert_eq!([above.text(below), above.text(added)], [text; 2]);
+                prop_assert_eq!([top.text(below), top.text(added), top.text(last)], [text; 3]);
             }
         }
     }

@@ -44,6 +44,8 @@ enum Event {
     Repeat(usize),
     /// Teleport's next lists show what is there now, whatever happens until then.
     Lag,
+    /// The pass of another resource lists everybody, and the next pass may take its list.
+    Neighbour,
     /// The process dies after so many writes of the next pass, and with it what it remembered.
     Crash(usize),
     /// An administrator gives a role by hand, or a login rewrites the user.
@@ -72,6 +74,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         (1..4_usize).prop_map(Event::Cut),
         (1..4_usize).prop_map(Event::Repeat),
         Just(Event::Lag),
+        Just(Event::Neighbour),
         (0..6_usize).prop_map(Event::Crash),
         who.clone().prop_map(Event::ByHand),
         who.prop_map(Event::ChangeHands),
@@ -91,6 +94,7 @@ fn lives(names: bool) -> impl Strategy<Value = Vec<Event>> {
             | Event::Cut(_)
             | Event::Repeat(_)
             | Event::Lag
+            | Event::Neighbour
             | Event::Crash(_)
             | Event::ByHand(_)
             | Event::ChangeHands(_)
@@ -185,6 +189,7 @@ impl History {
             Event::Cut(page) => self.world.okta().cut_after_page = Some(*page),
             Event::Repeat(page) => self.world.okta().repeat_page = Some(*page),
             Event::Lag => self.lists_lag(),
+            Event::Neighbour => self.world.neighbour_lists().await,
             Event::Crash(writes) => self.world.teleport().dies_after = Some(*writes),
             Event::ByHand(n) => by_hand(&self.world, *n),
             Event::ChangeHands(n) => self.change_hands(*n),
@@ -212,7 +217,15 @@ impl History {
         let people: Vec<String> = std::mem::take(&mut self.hinted).into_iter().collect();
         let partial = self.world.partial(&people).await;
         self.hinted.extend(partial.owed);
-        if self.world.teleport().dies_after.take().is_some() {
+        self.die();
+    }
+
+    /// With the process goes all that it knew, and all that its passes had for each other.
+    fn die(&mut self) {
+        let mut teleport = self.world.teleport();
+        if teleport.dies_after.take().is_some() {
+            teleport.shelf = None;
+            drop(teleport);
             self.world.ledger = Ledger::default();
         }
     }
@@ -220,10 +233,10 @@ impl History {
     /// A pass, with whatever is broken; then it is mended.
     async fn pass(&mut self) {
         self.world.pass().await;
-        if self.world.teleport().dies_after.take().is_some() {
-            self.world.ledger = Ledger::default();
-        }
-        self.world.teleport().stale = None;
+        self.die();
+        let mut teleport = self.world.teleport();
+        (teleport.stale, teleport.shelf) = (None, None);
+        drop(teleport);
         let mut okta = self.world.okta();
         okta.cut_after_page = None;
         okta.repeat_page = None;

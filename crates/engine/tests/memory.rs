@@ -2,7 +2,7 @@
 //! doubled: its worst. A test binary of its own, as each allocation of it counts.
 #![allow(clippy::unwrap_used, clippy::panic)] // a fixture says what it expects
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use api::{OktaUserSyncSpec, status::Memory};
 use engine::{
@@ -195,6 +195,7 @@ fn pass(crowd: &Crowd, ledger: &Ledger, before: usize) -> (usize, usize) {
         pinned_org: "",
         ledger,
         started: Timestamp::UNIX_EPOCH,
+        list_age: Duration::ZERO,
         id: "pass".into(),
         may_write: &|| true,
         detail: false,

@@ -11,6 +11,7 @@ use std::{
 
 use api::{OktaUserSync, OktaUserSyncStatus};
 use engine::{
+    census::SHARED_FOR,
     failure::{Class, Failure, Side},
     ledger::Ledger,
     pass::{Pass, Progress},
@@ -51,7 +52,7 @@ pub(crate) async fn attempt(
     let generation = object.metadata.generation.unwrap_or_default();
     let mut part = Part::default();
     let work = async {
-        let ended = run(context, object, previous, record, (&id, started), &mut part).await;
+        let ended = run(context, object, previous, record, (&id, started, why), &mut part).await;
         if let Some(ended) = &ended {
             note(&Span::current(), ended);
         }
@@ -119,7 +120,7 @@ async fn run(
     object: &OktaUserSync,
     previous: &OktaUserSyncStatus,
     record: &mut Record,
-    (id, started): (&str, Timestamp),
+    (id, started, why): (&str, Timestamp, Trigger),
     part: &mut Part,
 ) -> Option<Result<Report, Failure>> {
     match prepare(context, object, previous, record).await {
@@ -128,7 +129,7 @@ async fn run(
             let opening = Opening { object, previous, policy: &policy, clients: &clients, ledger: &ledger };
             part.lane = context.fast_path.open(context, &opening);
             part.owed = part.lane.as_ref().map(|lane| lane.begins()).unwrap_or_default();
-            let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id, started };
+            let pass = Setting { context, object, previous, policy: &policy, clients: &clients, id, started, why };
             let resource = resource(object);
             let journal = context.journal.of_pass(&resource, id, Some(&context.metrics));
             let ran = pass.run(&ledger, &journal).await;
@@ -142,6 +143,15 @@ async fn run(
             Some(Ok(report))
         }
         Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// How old a list of Teleport's users may be that the pass takes from another one. Who has changed something and waits for
+/// the pass sees what is there now.
+fn list_age(object: &OktaUserSync, why: Trigger) -> Duration {
+    match why {
+        Trigger::Time | Trigger::FastPath => SHARED_FOR.min(Duration::from(object.spec.interval) / 4),
+        Trigger::Specification | Trigger::Requested | Trigger::Approval | Trigger::Secret => Duration::ZERO,
     }
 }
 
@@ -233,6 +243,7 @@ struct Setting<'a> {
     clients: &'a Clients,
     id: &'a str,
     started: Timestamp,
+    why: Trigger,
 }
 
 impl Setting<'_> {
@@ -261,6 +272,7 @@ impl Setting<'_> {
             pinned_org: self.previous.okta.as_ref().map_or("", |okta| okta.org_id.as_str()),
             ledger,
             started: self.started,
+            list_age: list_age(self.object, self.why),
             id: self.id.to_owned(),
             may_write: &may_write,
             detail: false,

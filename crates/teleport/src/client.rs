@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, atomic::AtomicI32},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use engine::{
+    census::Census,
     cluster::{Cluster, ClusterFacts, ConnectorLookup, Deleted, OriginMode, WriteError},
     directory::Pages,
     failure::Failure,
@@ -30,7 +31,7 @@ use crate::{
     lines,
     link::{IDLE, Line, Link, Stubs},
     pace::Pace,
-    users::{EncodedUser, LARGEST_PAGE, Slashed},
+    users::EncodedUser,
 };
 
 /// How long a write waits that the server has no room for; then it has failed.
@@ -98,8 +99,6 @@ impl Settings {
 /// A Teleport cluster, as the engine sees it.
 pub struct TeleportClient {
     pub(crate) link: Link,
-    pub(crate) page_size: Arc<AtomicI32>,
-    pub(crate) slashed: Arc<Mutex<Slashed>>,
 }
 
 impl TeleportClient {
@@ -114,16 +113,14 @@ impl TeleportClient {
     /// A client over a line that others may share.
     #[must_use]
     pub fn over(line: Arc<Line>) -> Self {
-        let page_size = Arc::new(AtomicI32::new(LARGEST_PAGE));
-        Self { link: Link::over(line), page_size, slashed: Arc::default() }
+        Self { link: Link::over(line) }
     }
 
     /// The same client, whose calls are counted from nothing: for one of several passes that go on beside each other. If the one follows another
     /// line, so does the other.
     #[must_use]
     pub fn counting_anew(&self) -> Self {
-        let (page_size, slashed) = (self.page_size.clone(), self.slashed.clone());
-        Self { link: self.link.counting_anew(), page_size, slashed }
+        Self { link: self.link.counting_anew() }
     }
 
     /// Goes on over another line to the same cluster, and under its identity. Calls under way end on the old one.
@@ -298,6 +295,10 @@ impl Cluster for TeleportClient {
 
     fn users(&self) -> Pages<'_, EncodedUser> {
         self.list_users()
+    }
+
+    async fn census(&self, facts: &ClusterFacts, since: Instant) -> Result<Arc<Census>, Failure> {
+        self.link.line().shelf.take(since, Census::read(self, facts)).await
     }
 
     async fn user(&self, name: &str) -> Result<Option<User>, Failure> {

@@ -9,6 +9,7 @@
 //! | `dial`, `party` | the handshake: straight, through a Proxy, behind a balancer (`web`, `upgrade`, `websocket`); as whom, trusting whom |
 //! | `link`, `answer` | calls: deadlines, concurrency, counters, retries of reads |
 //! | `users`, `splice` | users; an update that leaves every foreign byte alone |
+//! | `shelf` | one list of users for all who live on the same line |
 //! | `locks` | locks, and when they are in force |
 //! | `roles`, `connectors` | read only |
 //! | [`permissions`] | what our roles do not allow, found without a write |
@@ -44,6 +45,7 @@ pub mod permissions;
 pub mod preflight;
 mod roles;
 mod route;
+mod shelf;
 mod skim;
 mod splice;
 mod upgrade;

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     error::Error as _,
     future::Future,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicI32},
     time::Duration,
 };
 
@@ -36,6 +36,8 @@ use crate::{
     pace::Pace,
     party::Party,
     route::Route,
+    shelf::Shelf,
+    users::{LARGEST_PAGE, Slashed},
     web::WebTrust,
 };
 
@@ -77,6 +79,11 @@ pub struct Line {
     permits: Semaphore,
     /// Of them those that make, change or delete users: however many passes write, there is room for a lock.
     mass: Semaphore,
+    /// How many users are asked for at once.
+    pub(crate) page_size: AtomicI32,
+    pub(crate) slashed: Mutex<Slashed>,
+    /// The list of users that was read last.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// How a line is used.
@@ -156,7 +163,8 @@ impl Line {
         let current = RwLock::new(Arc::new(Channelled::new(&route, way, identity, manner.idle)?));
         let semaphore = |calls: usize| Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS));
         let (permits, mass) = (semaphore(manner.calls), semaphore(manner.mass));
-        Ok(Self { route, way, manner, current, permits, mass })
+        let (page_size, slashed, shelf) = (AtomicI32::new(LARGEST_PAGE), Mutex::default(), Arc::default());
+        Ok(Self { route, way, manner, current, permits, mass, page_size, slashed, shelf })
     }
 
     /// The identity in use.

@@ -160,7 +160,7 @@ impl TeleportClient {
             let last = page.next_page_token.is_empty();
             if last {
                 let slashed = (Instant::now(), std::mem::take(&mut listing.slashed));
-                *self.slashed.lock().unwrap_or_else(PoisonError::into_inner) = Some(slashed);
+                *self.link.line().slashed.lock().unwrap_or_else(PoisonError::into_inner) = Some(slashed);
             } else {
                 if !listing.seen.insert(page.next_page_token.clone()) {
                     let detail = "the list of users runs in a circle".to_owned();
@@ -180,7 +180,7 @@ impl TeleportClient {
         filter: Option<types::UserFilter>,
     ) -> Result<proto::ListUsersResponse, TeleportError> {
         loop {
-            let page_size = self.page_size.load(Ordering::Relaxed);
+            let page_size = self.link.line().page_size.load(Ordering::Relaxed);
             let request = proto::ListUsersRequest {
                 page_size,
                 page_token: token.to_owned(),
@@ -200,7 +200,7 @@ impl TeleportClient {
                 {
                     let smaller = (page_size / 4).max(SMALLEST_PAGE);
                     tracing::info!(page_size, smaller, message, "a page of users is too large");
-                    self.page_size.fetch_min(smaller, Ordering::Relaxed);
+                    self.link.line().page_size.fetch_min(smaller, Ordering::Relaxed);
                 }
                 Ok(page) => return Ok(page),
                 Err(error) => return Err(self.explain(Call::ListUsers, error).await),
@@ -299,7 +299,7 @@ impl TeleportClient {
     /// Another user whom the server would delete together with `name`: it deletes by the prefix `<name>/`.
     async fn taken_along(&self, name: &str) -> Result<Option<String>, TeleportError> {
         let prefix = format!("{name}/");
-        let known = self.slashed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.link.line().slashed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let candidates: Vec<String> = match known {
             Some((at, known)) if at.elapsed() < SLASHED_HOLDS => {
                 known.range(prefix.clone()..).take_while(|other| other.starts_with(&prefix)).cloned().collect()

@@ -41,6 +41,30 @@ async fn p01_a_read_that_does_not_reach_the_last_page_adds_and_updates_at_most()
     }
 }
 
+// pass.rs, `observe`; ledger.rs, `written`.
+#[tokio::test]
+async fn p01_a_list_that_another_resource_has_read_serves_unless_something_of_ours_was_written_since() {
+    let mut world = World::imported(3).await;
+    let lists = |world: &World| std::mem::take(&mut world.teleport().lists);
+    world.neighbour_lists().await;
+    lists(&world);
+    assert_eq!((world.pass().await.outcome, lists(&world)), (Outcome::Succeeded, 0), "it is taken");
+    assert_eq!((world.pass().await.outcome, lists(&world)), (Outcome::Succeeded, 0), "and again: nothing was written");
+
+    // The fast path makes a user, whom that list does not show.
+    world.hire(&id(7), "newcomer");
+    assert_eq!(world.partial(&[id(7)]).await.owed, Vec::<String>::new());
+    let report = world.pass().await;
+    assert_eq!((report.counts.created, report.problem_count, lists(&world)), (0, 0, 1), "{:?}", report.problems);
+
+    // So does a full pass.
+    world.neighbour_lists().await;
+    world.hire(&id(8), "another");
+    assert_eq!((world.pass().await.counts.created, lists(&world)), (1, 1));
+    let report = world.pass().await;
+    assert_eq!((report.counts.created, report.problem_count, lists(&world)), (0, 0, 1), "{:?}", report.problems);
+}
+
 // guard.rs, `refusal`: the branch for an empty list.
 #[tokio::test]
 async fn p02_an_empty_scope_that_had_people_removes_nobody() {

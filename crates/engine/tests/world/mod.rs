@@ -7,14 +7,18 @@
 mod okta;
 mod teleport;
 
-use std::sync::{Mutex, MutexGuard, atomic::AtomicU64};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64},
+    time::Instant,
+};
 
 use api::{
     OktaUserSyncSpec, names,
     status::{Memory, PendingPlan},
 };
 use engine::{
-    cluster::OriginMode,
+    census::{Census, SHARED_FOR},
+    cluster::{Cluster as _, OriginMode},
     failure::{Class, Failure, Side},
     ledger::Ledger,
     partial::Partial,
@@ -201,6 +205,7 @@ impl World {
             pinned_org: &self.pinned_org.clone(),
             ledger: &self.ledger,
             started: self.now,
+            list_age: SHARED_FOR,
             id: format!("pass{}", self.passes),
             may_write,
             detail: true,
@@ -215,6 +220,14 @@ impl World {
         }
         assert_eq!(self.teleport().violations, Vec::<String>::new());
         report
+    }
+
+    /// Another resource lists everybody, and leaves the list to whoever may take it.
+    pub async fn neighbour_lists(&self) {
+        let began = Instant::now();
+        let facts = self.prove_identity().await.unwrap();
+        let census = Census::read(self, &facts).await.unwrap();
+        self.teleport().shelf = Some((began, Arc::new(census)));
     }
 
     /// Runs one partial pass over these people, a second later, and keeps what it leaves to know.
@@ -237,6 +250,7 @@ impl World {
             pinned_org: &self.pinned_org,
             ledger: &self.ledger,
             started: self.now,
+            list_age: SHARED_FOR,
             id: id.into(),
             may_write: &|| true,
             detail: false,
@@ -255,6 +269,7 @@ impl World {
             pinned_org: &self.pinned_org,
             ledger: &self.ledger,
             started: self.now,
+            list_age: SHARED_FOR,
             id: "explain".into(),
             may_write: &|| false,
             detail: false,

@@ -1,9 +1,14 @@
 //! Teleport in memory: users, locks, what is enforced, and a watch that notes every write and every rule broken by one; the
 //! engine's ports [`Cluster`] and [`Journal`].
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use engine::{
+    census::Census,
     cluster::{Cluster, ClusterFacts, ConnectorLookup, Deleted, WriteError},
     directory::{Page, Pages},
     failure::{Failure, Side},
@@ -23,6 +28,10 @@ pub struct Teleport {
     pub users: BTreeMap<String, User>,
     /// What lists answer instead, as a server's cache that lags behind its storage.
     pub stale: Option<Vec<User>>,
+    /// A list that another resource has read, and when it was begun.
+    pub shelf: Option<(Instant, Arc<Census>)>,
+    /// How often everybody was listed.
+    pub lists: usize,
     /// Stored locks by name.
     pub locks: BTreeMap<String, Lock>,
     /// Names of stored locks that are enforced.
@@ -129,13 +138,22 @@ impl Cluster for World {
     }
 
     fn users(&self) -> Pages<'_, User> {
-        let teleport = self.teleport();
+        let mut teleport = self.teleport();
+        teleport.lists += 1;
         let users = teleport.stale.clone().unwrap_or_else(|| teleport.users.values().cloned().collect());
         drop(teleport);
         let mut pages: Vec<Result<Page<User>, Failure>> =
             users.chunks(2).map(|chunk| Ok(Page { items: chunk.to_vec(), last: false })).collect();
         pages.push(Ok(Page { items: vec![], last: true }));
         futures::stream::iter(pages).boxed()
+    }
+
+    async fn census(&self, facts: &ClusterFacts, since: Instant) -> Result<Arc<Census>, Failure> {
+        let shelf = self.teleport().shelf.clone();
+        match shelf {
+            Some((began, census)) if began >= since => Ok(census),
+            _ => Census::read(self, facts).await.map(Arc::new),
+        }
     }
 
     async fn user(&self, name: &str) -> Result<Option<User>, Failure> {

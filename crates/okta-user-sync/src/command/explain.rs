@@ -1,6 +1,6 @@
 //! `okta-user-sync explain`: one person, explained, from manifests in a file or from a resource in the cluster.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
 use engine::explain::Explanation;
@@ -72,6 +72,7 @@ async fn explain(arguments: &Arguments, found: Found) -> Result<Explanation, Sto
         pinned_org: &pinned_org,
         ledger: &Ledger::default(),
         started: Timestamp::now(),
+        list_age: Duration::ZERO,
         id: "explain".to_owned(),
         may_write: &|| false,
         detail: false,

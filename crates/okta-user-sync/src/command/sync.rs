@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api::OktaUserSync;
 use api::names::APPROVE_PLAN;
@@ -375,6 +375,7 @@ async fn run_pass(
         pinned_org: &state.org_id,
         ledger: &Ledger::default(),
         started: Timestamp::now(),
+        list_age: Duration::ZERO,
         id: id.clone(),
         may_write: &|| !stopped.load(Ordering::Relaxed),
         detail,

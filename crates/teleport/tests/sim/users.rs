@@ -1,11 +1,14 @@
 //! Users: their life, and what an update leaves alone.
 
+use std::{sync::Arc, time::Instant};
+
 use engine::{
     cluster::{Cluster as _, ConnectorLookup, Deleted, OriginMode, WriteError},
     failure::Class,
     user::{User, UserEdit, label},
 };
 use prost::Message as _;
+use teleport::{Line, TeleportClient};
 use teleport_proto::types;
 use teleport_sim::{BOT_USER, Edition, Fault, IdentityKind, Options, SamlLogin, Version};
 use tonic::Code;
@@ -52,6 +55,30 @@ async fn a_user_is_made_read_listed_changed_and_deleted() {
     assert_eq!(client.delete_user("ada@acme.com").await, Ok(Deleted::Before));
     assert_eq!(client.update_user(&user, &edit).await, Err(WriteError::Stale), "gone");
     assert_eq!(sim.user("ada@acme.com"), None);
+}
+
+// shelf.rs, `take`.
+#[tokio::test]
+async fn clients_of_one_line_share_a_list_and_what_it_shows_and_a_client_of_another_line_reads_its_own() {
+    let sim = start(Options::default()).await;
+    let line = Arc::new(Line::connect(settings(&sim)).unwrap());
+    let (one, two, other) = (TeleportClient::over(line.clone()), TeleportClient::over(line), bot(&sim));
+    let facts = one.prove_identity().await.unwrap();
+    one.create_user(new_user("ada@acme.com")).await.unwrap();
+    let lists = || sim.counters().of("ListUsers");
+
+    let began = Instant::now();
+    let list = one.census(&facts, began).await.unwrap();
+    assert!(Arc::ptr_eq(&list, &two.census(&facts, began).await.unwrap()));
+    assert_eq!(lists(), 1);
+    // By the list it is known that nobody's name begins with hers and a slash, so nobody is asked.
+    assert_eq!(two.delete_user("ada@acme.com").await, Ok(Deleted::Now));
+    assert_eq!(lists(), 1);
+    let after = two.census(&facts, Instant::now()).await.unwrap();
+    assert_eq!((after.len() + 1, lists()), (list.len(), 2), "that one is too old");
+    let apart = other.census(&facts, began).await.unwrap();
+    assert!(!Arc::ptr_eq(&apart, &after));
+    assert_eq!((apart.len(), lists()), (after.len(), 3));
 }
 
 // splice.rs, `replace_messages`; users.rs, `encode_edited`.

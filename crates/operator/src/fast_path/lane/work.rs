@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use api::{OktaUserSync, OktaUserSyncStatus};
@@ -106,6 +106,7 @@ impl Lane {
             pinned_org: &setup.pinned_org,
             ledger: &setup.ledger,
             started,
+            list_age: Duration::ZERO,
             id: id.clone(),
             may_write: &may_write,
             detail: false,
