@@ -1,6 +1,7 @@
 //! Which figures there are, and what holds them.
 
 mod import;
+mod many;
 mod operator;
 mod passes;
 mod peers;
@@ -50,7 +51,7 @@ pub enum Scenario {
     /// The leader is killed.
     #[value(name = "failover")]
     Failover,
-    /// Five hundred resources, idle.
+    /// Five hundred resources, idle and in full passes.
     #[value(name = "many_resources")]
     ManyResources,
 }
@@ -101,7 +102,7 @@ impl Scenario {
             Self::FastPath => operator::fast_path(scenes, people),
             Self::FastPathInImport => operator::fast_path_in_import(scenes, people),
             Self::Failover => operator::failover(scenes),
-            Self::ManyResources => operator::many_resources(scenes, people),
+            Self::ManyResources => many::many_resources(scenes, people),
         }
     }
 

@@ -1,11 +1,10 @@
-//! The operator as a process: how soon a leaver is locked, what a restart and a lost leader cost, what many resources cost.
+//! The operator as a process: how soon a leaver is locked, and what a restart and a lost leader cost.
 
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::{Scenario, count};
 use crate::{
     error::BenchError,
     measure::quantile,
-    post::{Operator, Post},
+    post::Post,
     report::{Bound, Figure},
     scene::{Scene, Scenes},
     stage::Stage,
@@ -44,7 +43,7 @@ const MOST_MIB: f64 = 96.0;
 
 const NAME: &str = "acme";
 
-fn run<T>(work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
+pub(super) fn run<T>(work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(BenchError::system("starting the runtime"))?.block_on(work)
 }
@@ -53,7 +52,7 @@ fn no_brake(people: usize) -> Value {
     json!({ "removal": { "brake": { "maxUsers": people } } })
 }
 
-fn ready(object: &Value) -> bool {
+pub(super) fn ready(object: &Value) -> bool {
     suites::condition(object, "Ready")["status"] == "True"
 }
 
@@ -227,132 +226,4 @@ pub(super) fn failover(scenes: &mut Scenes<'_>) -> Result<Vec<Figure>, BenchErro
             scenario.figure("memory of the next one after that pass, MiB", standing_by),
         ])
     })
-}
-
-/// Resources, each with a group of its own.
-const RESOURCES: usize = 500;
-
-/// What put these people into their groups stands in the System Log, which every poll reads again as far as three minutes
-/// back: so long after the import it is not true that nothing happens.
-const ECHO: Duration = Duration::from_secs(200);
-
-/// How long it is looked at, while that echo lasts and after it.
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Time between two full passes of each resource while those are measured, as `spec.interval` says it, and how long it is
-/// looked at: each comes once. By default they come a fifth as often.
-const OFTEN: &str = "2m";
-const LOOK: Duration = Duration::from_secs(120);
-
-/// The default interval, in seconds.
-const INTERVAL: f64 = 600.0;
-
-/// What an operator may cost that has nothing to do: MiB, and share of a core. The share is held under the echo too.
-const IDLE_MIB: f64 = 25.0;
-const IDLE_CORE: f64 = 0.005;
-
-/// Many resources of some people each: what they cost right after the import, while nothing happens at all, and in full passes.
-pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<Vec<Figure>, BenchError> {
-    let scenario = Scenario::ManyResources;
-    let each = (people / RESOURCES).max(1);
-    let scene = Scene::of(scenes.stage, each * RESOURCES)?;
-    run(async {
-        let groups = grouped(&scene, each).await?;
-        let post = Post::new().await?;
-        let operator = post.start(scenes.stage, &scene, &["--no-leader-election", "--teleport-write-rate=0"]).await?;
-        operator.is("leading").await?;
-        post.put_secrets(&scene).await?;
-        let began = Instant::now();
-        put_all(&post, &scene, &groups, "24h").await;
-        for group in &groups {
-            post.until(group, "its people to be imported", ready).await?;
-        }
-        let served = began.elapsed().as_secs_f64();
-        let made = scene.cluster("/state").await?["users"].as_u64().unwrap_or_default();
-        let (_, peak) = operator.memory()?;
-        let (core_in_echo, mib_in_echo) = minute(&operator).await?;
-        tokio::time::sleep(ECHO.saturating_sub(MINUTE)).await;
-        let (core, mib) = minute(&operator).await?;
-        put_all(&post, &scene, &groups, OFTEN).await;
-        for group in &groups {
-            let seen = |object: &Value| object["status"]["observedGeneration"] == 2 && ready(object);
-            post.until(group, "its interval to be seen", seen).await?;
-        }
-        let (passes, spent) = passes(&operator).await?;
-        let at_most = Bound::AtMost(IDLE_CORE * 100.0);
-        Ok(vec![
-            scenario
-                .figure("users", count(made))
-                .held(Bound::AtLeast(count(each * RESOURCES)))
-                .with(format!("{RESOURCES} resources, a group of {each} each; all imported after {served:.0} s")),
-            scenario
-                .figure("right after the import: share of a core, %", core_in_echo * 100.0)
-                .held(at_most)
-                .with("its first minute: each poll reads the events of the last three again"),
-            scenario.figure("right after the import: memory, MiB", mib_in_echo).with(format!("peak {peak:.1} MiB")),
-            scenario
-                .figure("idle: share of a core, %", core * 100.0)
-                .held(at_most)
-                .with(format!("a minute that begins {} s after the import", ECHO.as_secs())),
-            scenario.figure("idle: memory, MiB", mib).held(Bound::AtMost(IDLE_MIB)),
-            scenario
-                .figure("a full pass that finds nothing to do: CPU time, ms", spent * 1000.0 / passes)
-                .with(format!("{passes} of them in {} s, {made} users there", LOOK.as_secs())),
-            scenario.figure(
-                "full passes, one of each in ten minutes: share of a core, %",
-                spent / passes * count(RESOURCES) / INTERVAL * 100.0,
-            ),
-        ])
-    })
-}
-
-/// A minute in which nothing is done to the operator: its share of a core, and its memory at the end, in MiB.
-async fn minute(operator: &Operator) -> Result<(f64, f64), BenchError> {
-    let before = operator.cpu()?;
-    tokio::time::sleep(MINUTE).await;
-    let (mib, _) = operator.memory()?;
-    Ok(((operator.cpu()? - before) / MINUTE.as_secs_f64(), mib))
-}
-
-/// A resource for each group, with that time between full passes.
-async fn put_all(post: &Post, scene: &Scene, groups: &[String], interval: &str) {
-    let puts = stream::iter(groups).for_each_concurrent(8, |group| {
-        let scope = json!({ "source": "Groups", "appID": null, "groups": [group] });
-        let spec = without_nulls(Post::spec(scene, &json!({ "interval": interval, "scope": scope })));
-        async move { post.ground.put(group, &spec).await }
-    });
-    puts.await;
-}
-
-/// How many full passes come by themselves while it is looked at, and their CPU time in seconds.
-async fn passes(operator: &Operator) -> Result<(f64, f64), BenchError> {
-    let (before, spent) = (operator.full_passes().await?, operator.cpu()?);
-    tokio::time::sleep(LOOK).await;
-    let spent = operator.cpu()? - spent;
-    Ok((operator.full_passes().await? - before, spent))
-}
-
-/// A group for every so many people; answers the groups' names.
-async fn grouped(scene: &Scene, each: usize) -> Result<Vec<String>, BenchError> {
-    let people = scene.first(scene.people).await?;
-    let groups = people.chunks(each).enumerate().map(|(n, people)| async move {
-        let name = format!("group-{n:03}");
-        let made = scene.manage(Method::POST, "/api/v1/groups", &json!({ "profile": { "name": name } })).await?;
-        let group = made["id"].as_str().unwrap_or_default();
-        for (id, _) in people {
-            scene.manage(Method::PUT, &format!("/api/v1/groups/{group}/users/{id}"), &json!({})).await?;
-        }
-        Ok(name)
-    });
-    stream::iter(groups).buffered(8).try_collect().await
-}
-
-fn without_nulls(mut value: Value) -> Value {
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|_, field| !field.is_null());
-        for field in fields.values_mut() {
-            *field = without_nulls(std::mem::take(field));
-        }
-    }
-    value
 }
