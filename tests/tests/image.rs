@@ -113,6 +113,8 @@ fn missing() -> Option<&'static str> {
         Some("this Rust is too old for the image (1.93 or later; rustup update)")
     } else if !has(&["musl-gcc", "--version"]) {
         Some("there is no C compiler for musl (Debian: apt-get install musl-tools)")
+    } else if !has(&["make", "--version"]) {
+        Some("there is no make, which builds the allocator (Debian: apt-get install make)")
     } else if !has(&["cargo", "auditable", "--help"]) {
         Some("there is no cargo-auditable (cargo install cargo-auditable)")
     } else if !has(&["sh", "-c", "command -v auditable2cdx"]) {
@@ -254,6 +256,12 @@ fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as
 
     let (started, said) = run_in(&root, &["--version"]);
     assert!(started && said.starts_with("okta-user-sync "), "{said}");
+    // Its allocator is the one that gives memory back, which nobody would miss until it is measured.
+    let told = Command::new(&binary).arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true").output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    for set in ["opt.narenas: 1\n", "opt.dirty_decay_ms: 1000 "] {
+        assert!(told.contains(set), "{set:?} is not in {told}");
+    }
     let (_, said) = run_in(&root, &["key", "new", "/key.pem"]);
     assert!(said.contains("Read-only file system"), "{said}");
     // The authorities are found: what stands against this organisation is that nobody listens there.
