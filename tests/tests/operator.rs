@@ -181,7 +181,7 @@ async fn passes_that_only_time_brings_share_a_list_of_teleports_users_and_one_th
     house
         .okta
         .org()
-        .fault_json(&json!({ "path": "/api/v1/apps/*/users*", "kind": { "Status": { "status": 403 } } }))
+        .fault_json(&json!({ "path": "/api/v1/apps/*/users*", "kind": { "status": { "status": 403 } } }))
         .unwrap();
     let lists = |house: &House| house.teleport.counters().of("ListUsers");
     house.change(&house.spec()).await;

@@ -138,12 +138,12 @@ async fn restart(stage: &Stage, post: &Post, scene: &Scene, people: usize) -> Re
     let pass = Instant::now();
     post.pass(NAME).await?;
     let took = pass.elapsed().as_secs_f64();
-    let first = operator.cpu()? - before;
+    let (first, passes) = (operator.cpu()? - before, operator.full_passes().await?);
     post.pass(NAME).await?;
     let (_, peak) = operator.memory()?;
     Ok(vec![
         scenario.figure("restart to leading, s", leading).with("the Lease of the killed one has to run out first"),
-        scenario.figure("first full pass after a restart, s", took).with(format!("{first:.2} s of CPU time")),
+        scenario.figure("first full pass after a restart, s", took).with(format!("{first:.2} s of CPU time, {passes} full passes since the start")),
         scenario.figure("peak memory of two full passes after a restart, MiB", peak).held(if people <= 100_000 {
             Bound::AtMost(MOST_MIB)
         } else {

@@ -18,13 +18,15 @@ pub(crate) struct Word(u32);
 pub(crate) struct Words {
     /// Older texts, which are shared, and may stand on others in their turn.
     base: Option<Arc<Words>>,
+    /// The number of the first chunk: how many there are below.
+    first: usize,
     chunks: Vec<Vec<u8>>,
 }
 
 impl Words {
     /// Texts that stand on those of `base`: whatever names one of these names it here too.
     pub(crate) fn over(base: &Arc<Words>) -> Self {
-        Self { base: Some(base.clone()), chunks: Vec::new() }
+        Self { first: base.first + base.chunks.len(), base: Some(base.clone()), chunks: Vec::new() }
     }
 
     /// Whether a word of `base` names its text here too.
@@ -74,7 +76,7 @@ impl Words {
             let room = if self.chunks.is_empty() { needed } else { needed.max(CHUNK) };
             self.chunks.push(Vec::with_capacity(room));
         }
-        let chunk = self.first() + self.chunks.len() - 1;
+        let chunk = self.first + self.chunks.len() - 1;
         let Some(bytes) = self.chunks.last_mut() else { return Word(0) };
         let start = bytes.len();
         bytes.extend_from_slice(&prefix[..used]);
@@ -105,15 +107,13 @@ impl Words {
         std::str::from_utf8(self.bytes(word)).unwrap_or_default()
     }
 
-    /// Whose number its own first chunk has.
-    fn first(&self) -> usize {
-        self.base.as_ref().map_or(0, |base| base.first() + base.chunks.len())
-    }
-
     fn chunk(&self, number: usize) -> Option<&Vec<u8>> {
-        match number.checked_sub(self.first()) {
-            Some(own) => self.chunks.get(own),
-            None => self.base.as_ref()?.chunk(number),
+        let mut words = self;
+        loop {
+            match number.checked_sub(words.first) {
+                Some(own) => return words.chunks.get(own),
+                None => words = words.base.as_deref()?,
+            }
         }
     }
 }
