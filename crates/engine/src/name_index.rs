@@ -47,6 +47,10 @@ impl NameIndex {
     }
 
     fn name(&self, name: &str) -> u64 {
+        // Most are in small letters of ASCII already, and need no text of their own for that.
+        if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+            return self.hasher.hash_one(name);
+        }
         self.hasher.hash_one(name.to_lowercase().as_str())
     }
 
