@@ -143,7 +143,9 @@ async fn restart(stage: &Stage, post: &Post, scene: &Scene, people: usize) -> Re
     let (_, peak) = operator.memory()?;
     Ok(vec![
         scenario.figure("restart to leading, s", leading).with("the Lease of the killed one has to run out first"),
-        scenario.figure("first full pass after a restart, s", took).with(format!("{first:.2} s of CPU time, {passes} full passes since the start")),
+        scenario
+            .figure("first full pass after a restart, s", took)
+            .with(format!("{first:.2} s of CPU time, {passes} full passes since the start")),
         scenario.figure("peak memory of two full passes after a restart, MiB", peak).held(if people <= 100_000 {
             Bound::AtMost(MOST_MIB)
         } else {

@@ -232,14 +232,19 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use api::names;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{
         cluster::OriginMode,
+        desired::digest_of,
         lock::Mark,
+        ownership,
         test_values::{ORG, OWNER, facts, policy_with},
-        user::{ConnectorRef, User},
+        user::{ConnectorRef, User, label},
     };
 
     fn local(name: &str) -> User {
@@ -272,6 +277,64 @@ mod tests {
         assert_eq!((whose("@b"), whose("operator")), (Some(Ownership::System), Some(Ownership::System)));
         assert_eq!(whose("c"), Some(Ownership::Ours { okta_id: "00u1".into() }));
         assert_eq!((whose("e"), others.known(), others.owned()), (None, 5, 1));
+    }
+
+    /// Any user, of few different kinds, so that many bear the same marks.
+    fn anybody() -> impl Strategy<Value = User> {
+        let one_of = |values: &'static [&'static str]| prop::option::of(prop::sample::select(values));
+        let labels = (
+            one_of(&[OWNER, "ns/other", ""]),
+            one_of(&[ORG, "https://other.okta.com"]),
+            one_of(&["00u1", "00u2", ""]),
+            one_of(&["okta", "scim", "dynamic"]),
+        );
+        let maker = prop::option::of((one_of(&["saml", "oidc"]), one_of(&["okta", "other"])));
+        ("[a-f@]{1,3}", labels, maker).prop_map(|(name, (owner, org, okta_id, origin), maker)| {
+            let labels = [
+                (names::OWNER_LABEL, owner),
+                (names::OKTA_ORG_LABEL, org),
+                (names::OKTA_USER_ID_LABEL, okta_id),
+                (label::ORIGIN, origin),
+            ];
+            let labels = labels.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+            let connector = |(kind, id): (Option<&str>, Option<&str>)| ConnectorRef {
+                kind: kind.unwrap_or_default().into(),
+                id: id.unwrap_or_default().into(),
+                identity: name.clone(),
+            };
+            User { labels: labels.collect(), created_by: maker.map(connector), ..local(&name) }
+        })
+    }
+
+    proptest! {
+        // census.rs, `add`; ownership.rs, `of`: one list says to each resource what each user alone would.
+        #[test]
+        fn whose_a_user_is_does_not_depend_on_the_list_that_shows_it(
+            users in prop::collection::vec(anybody(), 0..40),
+            as_okta in any::<bool>(),
+        ) {
+            let facts = facts(if as_okta { OriginMode::Okta } else { OriginMode::Bot });
+            let mut census = Census::default();
+            users.iter().for_each(|user| census.add(&user.view(), &facts));
+            let census = Arc::new(census);
+            let last: BTreeMap<&str, &User> = users.iter().map(|user| (user.name.as_str(), user)).collect();
+            prop_assert_eq!(census.len(), last.len());
+            for owner in [OWNER, "ns/other"] {
+                let policy = Policy { owner: owner.into(), ..policy_with(|_| {}) };
+                let observed = Observed::of(census.clone(), &policy, &Roster::default());
+                let mut ours = 0;
+                for (name, user) in &last {
+                    let alone = ownership::of(&user.view(), &policy, &facts);
+                    if let Ownership::Ours { okta_id } = &alone {
+                        ours += 1;
+                        let digest = observed.account(name, okta_id).and_then(|(_, digest)| digest);
+                        prop_assert_eq!(digest, Some(digest_of(&user.view(), facts.origin_mode)));
+                    }
+                    prop_assert_eq!(observed.user(name), Some(Row { ownership: alone, drifted: false }));
+                }
+                prop_assert_eq!(observed.owned(), ours);
+            }
+        }
     }
 
     // observed.rs, `of`, `owner`.

@@ -431,3 +431,24 @@ pub(crate) fn subject<'a>(object: &'a OktaUserSync, status: &OktaUserSyncStatus)
 pub(crate) fn resource(object: &OktaUserSync) -> Resource {
     Resource { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::example;
+
+    #[test]
+    fn a_pass_that_nobody_waits_for_takes_a_list_no_older_than_half_a_minute_or_a_quarter_of_its_interval() {
+        let age = |interval, why| {
+            let mut object = example();
+            object.spec.interval = Duration::from_secs(interval).into();
+            list_age(&object, why).as_secs()
+        };
+        for why in [Trigger::Time, Trigger::FastPath] {
+            assert_eq!((age(60, why), age(120, why), age(86_400, why)), (15, 30, 30), "{why:?}");
+        }
+        for why in [Trigger::Specification, Trigger::Requested, Trigger::Approval, Trigger::Secret] {
+            assert_eq!(age(600, why), 0, "{why:?}");
+        }
+    }
+}
