@@ -259,7 +259,7 @@ fn it_is_built_without_a_daemon_twice_to_the_same_digest_and_starts_read_only_as
     // Its allocator is the one that gives memory back, which nobody would miss until it is measured.
     let told = Command::new(&binary).arg("--version").env("_RJEM_MALLOC_CONF", "stats_print:true").output().unwrap();
     let told = String::from_utf8(told.stderr).unwrap();
-    for set in ["opt.narenas: 1\n", "opt.dirty_decay_ms: 1000 "] {
+    for set in ["opt.narenas: 1\n", "opt.dirty_decay_ms: 1000 ", "opt.tcache_max: 4096\n"] {
         assert!(told.contains(set), "{set:?} is not in {told}");
     }
     let (_, said) = run_in(&root, &["key", "new", "/key.pem"]);
