@@ -315,7 +315,9 @@ mod tests {
         ) {
             let facts = facts(if as_okta { OriginMode::Okta } else { OriginMode::Bot });
             let mut census = Census::default();
-            users.iter().for_each(|user| census.add(&user.view(), &facts));
+            for user in &users {
+                census.add(&user.view(), &facts);
+            }
             let census = Arc::new(census);
             let last: BTreeMap<&str, &User> = users.iter().map(|user| (user.name.as_str(), user)).collect();
             prop_assert_eq!(census.len(), last.len());
@@ -351,11 +353,15 @@ mod tests {
         };
         let users = [of("00u1", "ada"), neighbours("00u2", "bob"), by_login("cyd"), by_login("dan"), by_login("eve")];
         let mut census = Census::default();
-        users.iter().for_each(|user| census.add(&user.view(), &facts(OriginMode::Bot)));
+        for user in &users {
+            census.add(&user.view(), &facts(OriginMode::Bot));
+        }
         let census = Arc::new(census);
         let former = |who: &[(&str, &str)]| {
             let mut roster = Roster::default();
-            who.iter().for_each(|(okta_id, name)| roster.note(okta_id, name));
+            for (okta_id, name) in who {
+                roster.note(okta_id, name);
+            }
             roster
         };
         let other = Policy { owner: "ns/other".into(), ..policy_with(|_| {}) };

@@ -4,10 +4,7 @@
 //! everybody in it a hundred times. Whoever needs a list while one is being read waits for it, and reads the next one if that
 //! began too early.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use engine::{
     census::{Census, SHARED_FOR},
@@ -45,16 +42,16 @@ impl Shelf {
         let began = Instant::now();
         let read = read.await.map(Arc::new);
         *last = Some(Last { began, read: read.clone() });
-        self.forget_later(began, SHARED_FOR);
+        self.forget_later(began);
         read
     }
 
-    fn forget_later(self: &Arc<Self>, began: Instant, after: Duration) {
-        let shelf = Arc::downgrade(self);
+    fn forget_later(self: &Arc<Self>, began: Instant) {
+        let there = Arc::downgrade(self);
         tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            if let Some(shelf) = shelf.upgrade() {
-                shelf.0.lock().await.take_if(|last| last.began <= began);
+            tokio::time::sleep(SHARED_FOR).await;
+            if let Some(there) = there.upgrade() {
+                there.0.lock().await.take_if(|last| last.began <= began);
             }
         });
     }
@@ -62,7 +59,10 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
 
     use engine::failure::{Class, Side};
     use futures::future::join_all;
@@ -105,9 +105,9 @@ mod tests {
         assert_eq!(shelf.take(Instant::now(), async { Err(failure()) }).await.err(), Some(failure()));
         shelf.take(before, async { Ok(Census::default()) }).await.unwrap();
         let kept = || async { shelf.0.lock().await.is_some() };
-        tokio::time::sleep(SHARED_FOR - Duration::from_secs(1)).await;
+        tokio::time::sleep(SHARED_FOR * 9 / 10).await;
         assert!(kept().await);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(SHARED_FOR).await;
         assert!(!kept().await, "a list takes memory");
     }
 

@@ -149,8 +149,8 @@ impl Cluster for World {
     }
 
     async fn census(&self, facts: &ClusterFacts, since: Instant) -> Result<Arc<Census>, Failure> {
-        let shelf = self.teleport().shelf.clone();
-        match shelf {
+        let kept = self.teleport().shelf.clone();
+        match kept {
             Some((began, census)) if began >= since => Ok(census),
             _ => Census::read(self, facts).await.map(Arc::new),
         }
