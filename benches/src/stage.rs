@@ -101,11 +101,6 @@ impl Stage {
         Ok(Self { program, simulators })
     }
 
-    /// Whether the binary is built as the image's, which has no simulators.
-    pub fn is_image(&self) -> bool {
-        self.program != self.simulators
-    }
-
     fn build() -> Result<PathBuf, BenchError> {
         eprintln!("== building okta-user-sync");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -27,14 +27,9 @@ const ECHO: Duration = Duration::from_secs(200);
 /// How long it is looked at, while that echo lasts and after it.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What an operator may cost that has nothing to do, as a share of a core. It is held under the echo of [`FEW`] people too.
-const IDLE_CORE: f64 = 0.005;
-
-/// The same in MiB, for the image's binary with [`FEW`] people; of each further person the fast path needs to know at any
-/// moment which account is theirs.
+/// What an operator may cost that has nothing to do: MiB, and share of a core. The share is held under the echo too.
 const IDLE_MIB: f64 = 25.0;
-const FEW: usize = 10_000;
-const BYTES_EACH: f64 = 160.0;
+const IDLE_CORE: f64 = 0.005;
 
 /// Time between two full passes of each resource while those are measured, as `spec.interval` says it, and how long it is
 /// looked at: each comes once. By default they come a fifth as often.
@@ -67,7 +62,7 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
                 .held(Bound::AtLeast(count(people)))
                 .with(format!("{RESOURCES} resources, a group of {each} each; all imported after {served:.0} s")),
         ];
-        figures.extend(at_rest(&operator, people, scenes.stage.is_image()).await?);
+        figures.extend(at_rest(&operator).await?);
         put_all(&post, &scene, &groups, OFTEN).await;
         for group in &groups {
             let seen = |object: &Value| object["status"]["observedGeneration"] == 2 && ready(object);
@@ -79,29 +74,23 @@ pub(super) fn many_resources(scenes: &mut Scenes<'_>, people: usize) -> Result<V
 }
 
 /// The minute right after the import, and one in which nothing happens at all.
-async fn at_rest(operator: &Operator, people: usize, is_image: bool) -> Result<Vec<Figure>, BenchError> {
+async fn at_rest(operator: &Operator) -> Result<Vec<Figure>, BenchError> {
     let (_, peak) = operator.memory()?;
     let (core_in_echo, mib_in_echo) = minute(operator).await?;
     tokio::time::sleep(ECHO.saturating_sub(MINUTE)).await;
     let (core, mib) = minute(operator).await?;
     let at_most = Bound::AtMost(IDLE_CORE * 100.0);
-    let memory = SCENARIO.figure("idle: memory, MiB", mib);
-    let echo = SCENARIO
-        .figure("right after the import: share of a core, %", core_in_echo * 100.0)
-        .with("its first minute: each poll reads the events of the last three again");
     Ok(vec![
-        if people <= FEW { echo.held(at_most) } else { echo },
+        SCENARIO
+            .figure("right after the import: share of a core, %", core_in_echo * 100.0)
+            .held(at_most)
+            .with("its first minute: each poll reads the events of the last three again"),
         SCENARIO.figure("right after the import: memory, MiB", mib_in_echo).with(format!("peak {peak:.1} MiB")),
         SCENARIO
             .figure("idle: share of a core, %", core * 100.0)
             .held(at_most)
             .with(format!("a minute that begins {} s after the import", ECHO.as_secs())),
-        if is_image {
-            let most = IDLE_MIB + count(people.saturating_sub(FEW)) * BYTES_EACH / f64::from(1 << 20);
-            memory.held(Bound::AtMost(most)).with(format!("{IDLE_MIB} and {BYTES_EACH} bytes a person beyond {FEW}"))
-        } else {
-            memory.with("held where the program is the image's")
-        },
+        SCENARIO.figure("idle: memory, MiB", mib).held(Bound::AtMost(IDLE_MIB)),
     ])
 }
 
